@@ -1,0 +1,91 @@
+"""The joint to the agent host: the only process that may write a mailbox or run a command, as the user concerned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from posthouse.mail.content import Content
+from posthouse.mail.status import Status
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Whose rights an operation has. groups are supplementary (local(8) uses initgroups: name is then the user's)."""
+
+    uid: int
+    gid: int
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MailFile:
+    """A mailbox to write. head is what stands before the content (Return-Path, X-Original-To, Delivered-To; for an mbox
+    the "From " line first). locks are the words of mailbox_delivery_lock. size_limit (bytes, 0 none) bounds an mbox.
+    from_quoting: lines of the content that begin with "From " get a ">". create_parents: missing directories are made."""
+
+    identity: Identity
+    path: str
+    head: bytes
+    content: Content
+    size_limit: int = 0
+    locks: tuple[str, ...] = ()
+    from_quoting: bool = False
+    create_parents: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command to run. argv without a shell; directory "" is the agent's own. environment is all that it gets.
+    stdin is head + content, as the flags ask (eol is the line end). limit is in seconds."""
+
+    identity: Identity
+    argv: tuple[str, ...]
+    environment: dict[str, str]
+    head: bytes
+    content: Content
+    limit: float
+    directory: str = ""
+    tail: bytes = b""
+    from_quoting: bool = False
+    dot_stuffing: bool = False
+    eol: bytes = b"\n"
+
+
+@dataclass(frozen=True, slots=True)
+class CommandResult:
+    """exit_status as of waitpid (negative: the signal that ended it); output is the start of stdout and stderr together.
+    failure is set where it could not be run at all or ran out of time."""
+
+    exit_status: int
+    output: bytes
+    failure: Status | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UserFile:
+    """A file read with a user's rights: owner and mode of what was read; data None where there is none."""
+
+    data: bytes | None
+    owner: int = 0
+    group_or_world_writable: bool = False
+
+
+class PrivilegedAgent(Protocol):
+    """All return a Status of 4.x or 5.x (dsn and text as the log shows them) instead of raising; success is None."""
+
+    async def write_maildir(self, mail: MailFile) -> Status | None:
+        """Into path/new by way of path/tmp; returns when file and directory entry are durable."""
+        ...
+
+    async def append_mbox(self, mail: MailFile) -> Status | None:
+        """At the end of the file at path, under its locks; durable; what was half written is taken back."""
+        ...
+
+    async def run_command(self, command: Command) -> CommandResult:
+        """Run to its end, or kill it with its process group at the limit."""
+        ...
+
+    async def read_file(self, identity: Identity, path: str, limit: int) -> UserFile | Status:
+        """A .forward or :include: file, at most limit bytes."""
+        ...
