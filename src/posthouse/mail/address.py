@@ -80,7 +80,7 @@ def split_extension(localpart: str, delimiters: str) -> tuple[str, str]:
     folded = localpart.lower()
     if folded in _NEVER_SPLIT:
         return localpart, ""
-    if "-" in delimiters and (folded.startswith("owner-") or (folded.endswith("-request") and len(folded) > 8)):  # noqa: PLR2004
+    if "-" in delimiters and (folded.startswith("owner-") or (folded.endswith("-request") and len(folded) > 8)):
         return localpart, ""
     return localpart[:position], localpart[position + 1 :]
 
@@ -108,7 +108,7 @@ def hostname_problem(name: str) -> str:
     label_length = 0
     for position, character in enumerate(name):
         last = position + 1 == len(name)
-        if character.isalnum() or character == "_" or ord(character) > 127:  # noqa: PLR2004
+        if character.isalnum() or character == "_" or ord(character) > 127:
             label_length += 1
             if label_length > _LABEL_LIMIT:
                 return f"hostname label too long: {shown}"

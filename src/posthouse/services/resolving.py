@@ -21,7 +21,8 @@ class AddressClass(Enum):
 class Resolution:
     """Where a recipient goes. transport is a service of master.cf; nexthop as in transport(5) ("" for local ones is the
     domain). recipient is the address to deliver to. error is set, with transport "error", when the address is no good
-    ("5.1.3 bad address syntax"); failed means that a table could not answer (try later)."""
+    ("5.1.3 bad address syntax"); failed means that a table could not answer (try later). routed: the sender
+    chose a route through the domain (user%other@domain, other!user@domain), see allow_untrusted_routing."""
 
     transport: str
     nexthop: str
@@ -29,6 +30,7 @@ class Resolution:
     address_class: AddressClass
     error: str = ""
     failed: bool = False
+    routed: bool = False
 
 
 class Rewriter(Protocol):
