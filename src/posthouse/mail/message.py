@@ -28,6 +28,7 @@ class QueuedMessage:
     attempts: int = 0
     hold: bool = False
     warned: bool = False
+    forced_expire: bool = False
     done: set[int] = field(default_factory=set)
     deferred: dict[int, Deferred] = field(default_factory=dict)
 

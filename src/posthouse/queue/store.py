@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
@@ -18,6 +18,7 @@ class QueueName(Enum):
     ACTIVE = "active"
     DEFERRED = "deferred"
     HOLD = "hold"
+    MAILDROP = "maildrop"  # not cleaned up yet, or to go through cleanup again
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,8 @@ class Settlement:
     warnings) put in the same transaction.
 
     done: indexes finished for good. deferred: indexes that wait, with the reason. due: Unix time (s) of the next try.
-    When no recipient is left open the message is removed, content and all.
+    When no recipient is left open the message is removed, content and all. finished: the caller knows that none is
+    left open, which saves the store from looking. attempts: tries to count. A due of 0.0 leaves the time as it was.
     """
 
     queue_id: str
@@ -34,6 +36,8 @@ class Settlement:
     deferred: dict[int, Deferred] = field(default_factory=dict)
     due: float = 0.0
     warned: bool = False
+    finished: bool = False
+    attempts: int = 0
     children: tuple[QueuedMessage, ...] = ()
 
 
@@ -48,6 +52,7 @@ class Listed:
     size: int
     sender: str
     recipients: tuple[tuple[str, str], ...]
+    forced_expire: bool = False
 
 
 class QueueStore(Protocol):
@@ -77,23 +82,34 @@ class QueueStore(Protocol):
         """All messages, in bounded memory, oldest first."""
         ...
 
+    async def set_all_due(self, due: float) -> int:
+        """Change when to try next for all messages that are not on hold (postqueue -f)."""
+        ...
+
     async def set_due(self, queue_ids: Iterable[str], due: float) -> int:
         """Change when to try next (flush: 0.0); how many there were."""
         ...
 
-    async def hold(self, queue_ids: Sequence[str]) -> int: ...
+    async def hold(self, queue_ids: Sequence[str]) -> int:
+        """Keep messages back; how many were not kept back before."""
+        ...
 
-    async def release(self, queue_ids: Sequence[str]) -> int: ...
+    async def release(self, queue_ids: Sequence[str]) -> int:
+        """Let messages go that were kept back, to be tried at once; how many there were."""
+        ...
 
-    async def delete(self, queue_ids: Sequence[str]) -> int: ...
+    async def delete(self, queue_ids: Sequence[str]) -> int:
+        """Remove messages without a word to anybody; how many there were."""
+        ...
 
-    async def requeue(self, queue_ids: Sequence[str]) -> list[QueuedMessage]:
-        """Take messages out to go through cleanup again (postsuper -r); they stay stored until put or settled anew."""
+    async def expire(self, queue_ids: Sequence[str]) -> int:
+        """Have messages returned to their senders at the next try, however young they are; how many there were."""
+        ...
+
+    async def requeue(self, queue_ids: Sequence[str]) -> Sequence[QueuedMessage]:
+        """Take messages out to go through cleanup again (postsuper -r); they stay stored, untouched by delivery, until
+        settled. Those that earlier were taken out and not settled come along.
+        """
         ...
 
     async def close(self) -> None: ...
-
-
-def open_indexes(message: QueuedMessage) -> Iterator[int]:
-    """Indexes of the recipients that still want delivery."""
-    return iter(message.open_recipients)
