@@ -22,7 +22,10 @@ class Identity:
 class MailFile:
     """A mailbox to write. head is what stands before the content (Return-Path, X-Original-To, Delivered-To; for an mbox
     the "From " line first). locks are the words of mailbox_delivery_lock. size_limit (bytes, 0 none) bounds an mbox.
-    from_quoting: lines of the content that begin with "From " get a ">". create_parents: missing directories are made."""
+    from_quoting: lines of the content that begin with "From " get a ">". create_parents: missing directories are made.
+    lock_attempts, lock_delay and stale_lock (s) are deliver_lock_attempts and so on. must_own: the mbox must belong to
+    the user (strict_mailbox_ownership). in_spool: the mbox stands in mail_spool_directory, where only root may make it.
+    any_file: a destination like /dev/null is fine too, and a dotlock that cannot be made is done without."""
 
     identity: Identity
     path: str
@@ -32,6 +35,12 @@ class MailFile:
     locks: tuple[str, ...] = ()
     from_quoting: bool = False
     create_parents: bool = True
+    lock_attempts: int = 20
+    lock_delay: float = 1.0
+    stale_lock: float = 500.0
+    must_own: bool = False
+    in_spool: bool = False
+    any_file: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +59,9 @@ class Command:
     from_quoting: bool = False
     dot_stuffing: bool = False
     eol: bytes = b"\n"
+    chroot: str = ""
+    output_limit: int = 4096
+    set_groups: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +76,18 @@ class CommandResult:
 
 @dataclass(frozen=True, slots=True)
 class UserFile:
-    """A file read with a user's rights: owner and mode of what was read; data None where there is none."""
+    """A file read with a user's rights: owner and mode of what was read; data None where there is none.
+
+    exists and problem ("Permission denied") tell why data is None; regular is False for what is no plain file (a
+    symbolic link too, unless links are followed)."""
 
     data: bytes | None
     owner: int = 0
     group_or_world_writable: bool = False
+    exists: bool = False
+    regular: bool = True
+    world_writable: bool = False
+    problem: str = ""
 
 
 class PrivilegedAgent(Protocol):
@@ -86,6 +105,8 @@ class PrivilegedAgent(Protocol):
         """Run to its end, or kill it with its process group at the limit."""
         ...
 
-    async def read_file(self, identity: Identity, path: str, limit: int) -> UserFile | Status:
+    async def read_file(
+        self, identity: Identity, path: str, limit: int, *, follow_links: bool = True
+    ) -> UserFile | Status:
         """A .forward or :include: file, at most limit bytes."""
         ...

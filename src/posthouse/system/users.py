@@ -1,0 +1,77 @@
+"""The machine's users and groups, as the mail system asks for them (getpwnam(3)); a short memory spares the lookups."""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import time
+from dataclasses import dataclass
+
+_MEMORY_SECONDS = 5.0
+_MEMORY_SIZE = 10000
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """An entry of the password file; gecos is the full name as it stands there."""
+
+    name: str
+    uid: int
+    gid: int
+    home: str
+    shell: str
+    gecos: str = ""
+
+
+_by_name: dict[str, tuple[float, User | None]] = {}
+
+
+def find_user(name: str) -> User | None:
+    """The user of that name; None where there is none."""
+    now = time.monotonic()
+    known = _by_name.get(name)
+    if known is not None and now - known[0] < _MEMORY_SECONDS:
+        return known[1]
+    if len(_by_name) >= _MEMORY_SIZE:
+        _by_name.clear()
+    try:
+        user = _from_entry(pwd.getpwnam(name)) if _can_be_a_name(name) else None
+    except KeyError:
+        user = None
+    _by_name[name] = (now, user)
+    return user
+
+
+def find_user_by_id(uid: int) -> User | None:
+    """The first user with that number; None where there is none."""
+    try:
+        return _from_entry(pwd.getpwuid(uid))
+    except (KeyError, OverflowError):
+        return None
+
+
+def find_group_id(name: str) -> int | None:
+    """The number of a group; None where there is none of that name."""
+    try:
+        return grp.getgrnam(name).gr_gid
+    except (KeyError, ValueError):
+        return None
+
+
+def supplementary_groups(name: str, gid: int) -> list[int]:
+    """The groups that the user is a member of, gid first."""
+    return os.getgrouplist(name, gid)
+
+
+def forget_users() -> None:
+    """Ask the machine anew (after reload)."""
+    _by_name.clear()
+
+
+def _can_be_a_name(name: str) -> bool:
+    return bool(name) and "\0" not in name and len(name) <= 256  # noqa: PLR2004
+
+
+def _from_entry(entry: pwd.struct_passwd) -> User:
+    return User(entry.pw_name, entry.pw_uid, entry.pw_gid, entry.pw_dir, entry.pw_shell, entry.pw_gecos)
