@@ -1,0 +1,13 @@
+"""lmdb: tables (lmdb_table(5)): fixed keys, an index that Postfix reads too."""
+
+from __future__ import annotations
+
+from posthouse.lookup.indexed import IndexedTable
+from posthouse.lookup.table import Options
+
+SUFFIX = ".lmdb"  # what the index's name adds to the text's
+
+
+def open_table(name: str, options: Options) -> IndexedTable:
+    """The table with the text in the file of that name."""
+    return IndexedTable(name, SUFFIX, options)
