@@ -1,0 +1,83 @@
+"""The processes that master has started: forking them, and how soon a dead one may start again."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from posthouse.master.control import Line, pair
+
+CALM_S = 60.0  # a child that lived this long has proved itself
+FIRST_DELAY_S, LONGEST_DELAY_S = 0.5, 60.0
+RESET_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD, signal.SIGUSR1, signal.SIGABRT)
+
+FAILED = b"failed "
+
+
+@dataclass(slots=True)
+class Child:
+    """A process of the house. role is "agents" or "worker"; slot numbers workers from 0."""
+
+    role: str
+    slot: int
+    generation: int
+    pid: int
+    line: Line
+    started: float
+    is_ready: bool = False
+    is_retiring: bool = False
+    has_released: bool = False
+    failure: str = ""
+
+    @property
+    def name(self) -> str:
+        return f"{self.role} {self.slot}" if self.role == "worker" else self.role
+
+
+def fork(role: str, slot: int, generation: int, now: float, run: Callable[[Line], int], close: Iterable[Line]) -> Child:
+    """Start run in a process of its own; it ends with what run returns. close are lines that are not its business."""
+    ours, theirs = pair()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    gc.collect()
+    gc.freeze()
+    pid = os.fork()
+    if pid:
+        theirs.close()
+        return Child(role, slot, generation, pid, ours, now)
+    code = 70
+    try:
+        signal.set_wakeup_fd(-1)
+        for number in RESET_SIGNALS:
+            signal.signal(number, signal.SIG_DFL)
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+        ours.close()
+        for line in close:
+            line.close()
+        code = run(theirs)
+    except BaseException as trouble:  # whatever it is, this process must not go on as a second master
+        theirs.say(FAILED + f"{type(trouble).__name__}: {trouble}".encode()[:2000])
+        traceback.print_exc()
+    finally:
+        os._exit(code)
+
+
+@dataclass(slots=True)
+class Patience:
+    """How long to wait before a process that keeps dying is started again."""
+
+    delay: float = 0.0
+
+    def after(self, lived: float) -> float:
+        """Seconds to wait now that one ended after so many seconds."""
+        if lived > CALM_S:
+            self.delay = 0.0
+            return 0.0
+        current = self.delay
+        self.delay = min(LONGEST_DELAY_S, max(FIRST_DELAY_S, self.delay * 2))
+        return current

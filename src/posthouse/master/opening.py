@@ -1,0 +1,151 @@
+"""`postfix start`: from two files to a house whose doors are open, or to a reason why not (master(8))."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+
+from posthouse.errors import ConfigError
+from posthouse.master import pid_file, setup
+from posthouse.system import processes
+from posthouse.system.log_sinks import Sink
+
+START_LIMIT_S = 60.0
+LOCK_PATIENCE_S = 5.0
+
+Announce = Callable[[str], None]
+
+
+def open_house(first: setup.Setup, sink: Sink, *, foreground: bool = False) -> int:
+    """Start master. In the background: 0 once every worker serves. In the foreground: its exit code, at its end.
+
+    Raises ConfigError where it cannot start, AlreadyRunning where it runs.
+    """
+    setup.prepare_folders(first)
+    lock = _take_lock(first.queue_directory)
+    setup.open_sockets(first, {})
+    preload()
+    if foreground:
+        pid_file.write(lock, os.getpid())
+        return _master(first, sink, lambda _trouble: None)
+    return _in_background(first, sink, lock)
+
+
+def _take_lock(queue_directory: str) -> int:
+    """The lock of the house. Workers whose master was killed hold it until they have ended, which is soon."""
+    deadline = time.monotonic() + LOCK_PATIENCE_S
+    while True:
+        try:
+            return pid_file.take(queue_directory)
+        except pid_file.AlreadyRunning as other:
+            if (other.pid and is_alive(other.pid)) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether there is a process of that number."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _in_background(first: setup.Setup, sink: Sink, lock: int) -> int:
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid:
+        os.close(writing)
+        return _wait_for_news(reading, pid)
+    code = 1
+    try:
+        os.close(reading)
+        os.chdir(first.queue_directory)
+        processes.leave_terminal()
+        pid_file.write(lock, os.getpid())
+        code = _master(first, sink, lambda trouble: _tell(writing, trouble))
+    except Exception as trouble:
+        _tell(writing, f"{type(trouble).__name__}: {trouble}")
+        raise
+    finally:
+        sink.flush()
+        os._exit(code)
+
+
+def _master(first: setup.Setup, sink: Sink, announce: Announce) -> int:
+    from posthouse.master.supervisor import Master
+
+    return Master(first, sink, announce).run()
+
+
+def _tell(fd: int, trouble: str) -> None:
+    try:
+        os.write(fd, f"{trouble}\n".encode())
+        os.close(fd)
+    except OSError:
+        return
+
+
+def _wait_for_news(fd: int, pid: int) -> int:
+    """Until master says that it serves (an empty line) or why it does not. Raises ConfigError for a reason."""
+    import select
+
+    heard = b""
+    deadline = time.monotonic() + START_LIMIT_S
+    while b"\n" not in heard and (left := deadline - time.monotonic()) > 0:
+        if select.select([fd], [], [], left)[0]:
+            chunk = os.read(fd, 4096)
+            if not chunk:
+                break
+            heard += chunk
+    os.close(fd)
+    if heard == b"\n":
+        return 0
+    raise ConfigError(heard.decode("utf-8", "replace").strip() or f"master process {pid} ended without a word")
+
+
+def preload() -> None:
+    """Import what workers need before they are forked, so that they share it and start at once."""
+    from posthouse.master import agents, supervisor, wiring, worker  # noqa: F401
+
+
+def running_pid(queue_directory: str) -> int:
+    """The process id of the running master, 0 for none."""
+    pid = pid_file.running(queue_directory)
+    return pid if pid and is_alive(pid) else 0
+
+
+def signal_master(queue_directory: str, number: signal.Signals) -> bool:
+    """Send the running master a signal; whether there was one."""
+    pid = running_pid(queue_directory)
+    if not pid:
+        return False
+    os.kill(pid, number)
+    return True
+
+
+def wait_until_gone(queue_directory: str, pid: int, limit: float) -> bool:
+    """Wait until the lock is free, so that nothing of the house is left; whether it came to that."""
+    deadline = time.monotonic() + limit
+    while time.monotonic() < deadline:
+        try:
+            os.close(pid_file.take(queue_directory))
+        except pid_file.AlreadyRunning:
+            time.sleep(0.02)
+        else:
+            return not is_alive(pid) or _is_ended(pid)
+    return False
+
+
+def _is_ended(pid: int) -> bool:
+    """Whether the process is only waiting to be fetched by its parent."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+            return file.read().rpartition(")")[2].split()[0] == "Z"
+    except (OSError, IndexError):
+        return False

@@ -1,0 +1,104 @@
+"""One generation's configuration, read and checked, with the sockets that it listens on."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from dataclasses import dataclass, field
+
+from posthouse.config import check
+from posthouse.config.master_cf import Service, read_master_cf
+from posthouse.config.settings import Settings, load
+from posthouse.errors import ConfigError
+from posthouse.master import layout
+from posthouse.master.sockets import Endpoint, endpoints, listen
+from posthouse.system import processes
+
+CONTROL_SOCKETS = ("showq", "qmgr", "flush", "posthouse")
+PICKUP_SOCKET = "pickup"
+
+
+@dataclass(slots=True)
+class Setup:
+    """What a generation of workers is given. sockets are open and listening."""
+
+    settings: Settings
+    services: tuple[Service, ...]
+    generation: int
+    sockets: dict[Endpoint, socket.socket] = field(default_factory=dict)
+
+    @property
+    def workers(self) -> int:
+        """How many workers there shall be: posthouse_workers, or one less than the machine has cores."""
+        name = "posthouse_workers"
+        wanted = self.settings.text(name) if self.settings.knows(name) else ""
+        if wanted.isdecimal() and int(wanted) > 0:
+            return int(wanted)
+        return max(1, (os.cpu_count() or 1) - 1)
+
+    @property
+    def queue_directory(self) -> str:
+        return self.settings.text("queue_directory")
+
+
+def read(config_directory: str | None, generation: int) -> Setup:
+    """Read both files and refuse what cannot run. Raises ConfigError."""
+    settings = load(config_directory)
+    services = read_master_cf(settings.config_directory)
+    check.check(settings, services)
+    return Setup(settings, tuple(services), generation)
+
+
+def prepare_folders(setup: Setup) -> None:
+    """Make the queue directory fit for the house. Raises ConfigError."""
+    text = setup.settings.text
+    layout.create_folders(setup.queue_directory, text("data_directory"), text("mail_owner"))
+
+
+def open_sockets(setup: Setup, before: dict[Endpoint, socket.socket]) -> None:
+    """Open what the services listen on; what was open before is taken over as it is. Raises ConfigError for none."""
+    wanted = [*endpoints(setup.settings, setup.services), *own_endpoints(setup.queue_directory)]
+    by_address = {(known.family, known.address): sock for known, sock in before.items()}
+    opened: dict[Endpoint, socket.socket] = {}
+    try:
+        for endpoint in wanted:
+            already = by_address.get((endpoint.family, endpoint.address))
+            opened[endpoint] = already or listen(endpoint)
+    except OSError as trouble:
+        for sock in opened.values():
+            if sock not in by_address.values():
+                sock.close()
+        reason = trouble.strerror or str(trouble)
+        raise ConfigError(f"bind {endpoint.text}: {reason}") from trouble
+    setup.sockets = opened
+    _give_to_owner(setup)
+
+
+def own_endpoints(queue_directory: str) -> list[Endpoint]:
+    """The sockets by which the commands reach the house."""
+    public = os.path.join(queue_directory, "public")
+    listening = [Endpoint(socket.AF_UNIX, os.path.join(public, name), (name, "unix")) for name in CONTROL_SOCKETS]
+    pickup = Endpoint(socket.AF_UNIX, os.path.join(public, PICKUP_SOCKET), (PICKUP_SOCKET, "unix"), datagram=True)
+    return [*listening, pickup]
+
+
+def _give_to_owner(setup: Setup) -> None:
+    """A socket in private/ is for the house alone: its folder keeps others out."""
+    if not processes.runs_as_root():
+        return
+    owner, group = layout.owner_ids(setup.settings.text("mail_owner"))
+    for endpoint in setup.sockets:
+        if isinstance(endpoint.address, str):
+            os.chown(endpoint.address, owner, group)
+
+
+def close_unused(former: Setup, current: Setup) -> None:
+    """Close the sockets that only the former generation listened on."""
+    kept = set(map(id, current.sockets.values()))
+    for endpoint, sock in former.sockets.items():
+        if id(sock) not in kept:
+            sock.close()
+            if isinstance(endpoint.address, str):
+                with contextlib.suppress(OSError):
+                    os.unlink(endpoint.address)

@@ -1,0 +1,182 @@
+"""A worker's shares of the queue: the store that its own mail goes to, and stores it adopts from workers that are gone.
+
+Each store has one owner at a time, which a lock ensures. docs/decisions/reload.md tells how shares change hands.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import glob
+import os
+import re
+from dataclasses import dataclass
+
+from posthouse.config.settings import Settings
+from posthouse.mail.message import QueuedMessage
+from posthouse.master.layout import SPOOL
+from posthouse.queue.qmgr.manager import QueueManager
+from posthouse.queue.spool import StoreInUse
+from posthouse.queue.sqlite import SqliteStore
+from posthouse.services.house import House
+
+ADOPTION_INTERVAL_S = 60.0
+_NUMBERS = 1000
+
+
+def directory(settings: Settings) -> str:
+    """Where the stores lie."""
+    return os.path.join(settings.text("queue_directory"), SPOOL)
+
+
+def spool_directory(settings: Settings) -> str:
+    """Where the bodies of large messages lie."""
+    return os.path.join(directory(settings), "spool")
+
+
+def store_path(settings: Settings, number: int) -> str:
+    """The file of the store with that number."""
+    return os.path.join(directory(settings), f"queue-{number}.sqlite")
+
+
+@dataclass(slots=True)
+class Share:
+    """A store with its scheduler. in_hand counts the messages on their way into it."""
+
+    number: int
+    store: SqliteStore
+    queue_manager: QueueManager
+    running: asyncio.Task[None] | None = None
+    in_hand: int = 0
+
+    async def put(self, message: QueuedMessage) -> None:
+        """Store and schedule. Raises TemporaryFailure and keeps nothing then."""
+        self.in_hand += 1
+        try:
+            await self.store.put(message)
+            self.queue_manager.admit(message)
+        finally:
+            self.in_hand -= 1
+
+
+class Shares:
+    """own is where new mail goes. Of the stores that nobody owns, a worker adopts those of its slot.
+
+    settings are those of the service qmgr.
+    """
+
+    def __init__(self, house: House, settings: Settings, slot: int, workers: int) -> None:
+        self._house, self._slot, self._workers = house, slot, workers
+        self._settings = settings
+        self._adopts = False
+        self._all: list[Share] = []
+        self.own = self._open_first_free()
+
+    async def put(self, message: QueuedMessage) -> None:
+        """Keep a message in this worker's own store, and schedule it."""
+        await self.own.put(message)
+
+    def each(self) -> list[Share]:
+        """All shares that this worker has now."""
+        return list(self._all)
+
+    def start(self) -> None:
+        """Begin to schedule what is in the own store."""
+        self._start(self.own)
+
+    async def keep_adopting(self) -> None:
+        """From now on take over what others have left, until cancelled."""
+        self._adopts = True
+        while True:
+            self.adopt()
+            await asyncio.sleep(ADOPTION_INTERVAL_S)
+            await self._drop_empty()
+
+    def adopt(self) -> int:
+        """Take over the stores of this slot that nobody owns; how many."""
+        if not self._adopts:
+            return 0
+        taken = 0
+        for number in self._numbers():
+            if number % self._workers == self._slot and all(share.number != number for share in self._all):
+                with contextlib.suppress(StoreInUse):
+                    self._start(self._open(number))
+                    taken += 1
+        return taken
+
+    async def release(self) -> None:
+        """Give up all shares but a fresh one, which takes what still comes in."""
+        former = self._all
+        self._adopts = False
+        self._all = []
+        self.own = self._open_first_free()
+        self._start(self.own)
+        await asyncio.gather(*(self._close(share) for share in former))
+
+    async def close(self) -> None:
+        """Finish deliveries that are under way and close all stores."""
+        self._adopts = False
+        shares, self._all = self._all, []
+        await asyncio.gather(*(self._close(share) for share in shares))
+
+    def _numbers(self) -> list[int]:
+        names = glob.glob(os.path.join(glob.escape(directory(self._settings)), "queue-*.sqlite"))
+        found = (re.fullmatch(r"queue-(\d{1,6})\.sqlite", os.path.basename(name)) for name in names)
+        return sorted(int(match[1]) for match in found if match)
+
+    def _open_first_free(self) -> Share:
+        for number in range(self._slot, _NUMBERS * self._workers, self._workers):
+            with contextlib.suppress(StoreInUse):
+                return self._open(number)
+        raise StoreInUse(directory(self._settings))
+
+    def _open(self, number: int) -> Share:
+        store = SqliteStore(store_path(self._settings, number), spool_directory(self._settings))
+        share = Share(number, store, QueueManager(self._house, store, self._settings))
+        self._all.append(share)
+        return share
+
+    def _start(self, share: Share) -> None:
+        share.running = asyncio.get_running_loop().create_task(share.queue_manager.run())
+
+    async def _close(self, share: Share) -> None:
+        while share.in_hand:
+            await asyncio.sleep(0.005)
+        await share.queue_manager.stop()
+        if share.running is not None:
+            await share.running
+        is_empty = await _is_empty(share.store) and share.number >= self._workers
+        await share.store.close()
+        if is_empty:
+            self._remove(share.number)
+
+    async def _drop_empty(self) -> None:
+        """An adopted store that has nothing left is not kept open."""
+        for share in self.each():
+            if share is not self.own and not share.in_hand and await _is_empty(share.store):
+                self._all.remove(share)
+                await self._close(share)
+
+    def _remove(self, number: int) -> None:
+        path = store_path(self._settings, number)
+        try:
+            lock = _lock(path)
+        except StoreInUse:
+            return
+        with contextlib.ExitStack() as stack:
+            stack.callback(os.close, lock)
+            for name in (path, f"{path}-wal", f"{path}-shm"):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(name)
+
+
+def _lock(path: str) -> int:
+    from posthouse.queue.spool import lock_owner
+
+    return lock_owner(path)
+
+
+async def _is_empty(store: SqliteStore) -> bool:
+    async for _ in store.list():
+        return False
+    return True

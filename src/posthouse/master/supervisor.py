@@ -1,0 +1,282 @@
+"""master(8): starts the processes of the house, keeps them running, replaces them on reload, and ends them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import signal
+import socket
+import time
+from collections.abc import Callable
+
+from posthouse.errors import ConfigError, PosthouseError
+from posthouse.maillog import master as says
+from posthouse.master import agents, children, control, logs, setup, worker
+from posthouse.master.children import Child, Patience
+from posthouse.master.control import Line
+from posthouse.system.log import DaemonLog
+from posthouse.system.log_sinks import Sink
+
+STOP_LIMIT_S = 8.0
+IDLE_S = 3600.0
+CAUGHT = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD, signal.SIGUSR1, signal.SIGABRT)
+
+
+class Master:
+    """The one process that has the rights of whoever started it. run() returns its exit code."""
+
+    def __init__(self, first: setup.Setup, sink: Sink, announce: Callable[[str], None]) -> None:
+        self._setup, self._sink, self._announce = first, sink, announce
+        self._log = DaemonLog(f"{first.settings.text('syslog_name')}/master", sink)
+        self._children: dict[int, Child] = {}
+        self._patience: dict[str, Patience] = {}
+        self._to_start: list[tuple[float, str, int]] = []  # (when, role, slot)
+        self._former: setup.Setup | None = None  # until the new generation is ready
+        self._announced = False
+        self._stopping = False
+        self._deadline = 0.0
+        self._exit_code = 0
+        self._selector = selectors.PollSelector()
+        self._wakeup, wakeup_end = socket.socketpair()
+        self._wakeup_end = wakeup_end
+
+    def run(self) -> int:
+        """Until a signal ends it."""
+        self._catch_signals()
+        self._selector.register(self._wakeup, selectors.EVENT_READ, None)
+        self._start_agents()
+        self._start_generation()
+        while not (self._stopping and not self._children):
+            for key, _ in self._selector.select(self._patience_left()):
+                if key.data is None:
+                    self._take_signals()
+                else:
+                    self._listen_to(key.data)
+            self._on_time()
+        self._sink.flush()
+        return self._exit_code
+
+    # Signals
+
+    def _catch_signals(self) -> None:
+        self._wakeup.setblocking(False)
+        self._wakeup_end.setblocking(False)
+        signal.set_wakeup_fd(self._wakeup_end.fileno(), warn_on_full_buffer=False)
+        for number in CAUGHT:
+            signal.signal(number, lambda _number, _frame: None)
+
+    def _take_signals(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            for number in dict.fromkeys(self._wakeup.recv(256)):
+                if number == signal.SIGCHLD:
+                    self._reap()
+                elif number == signal.SIGHUP:
+                    self._reload()
+                elif number == signal.SIGUSR1:
+                    self._reopen_log()
+                else:
+                    self._stop(number)
+
+    def _stop(self, number: int) -> None:
+        at_once = number == signal.SIGABRT
+        if not self._stopping:
+            self._log.info(says.terminating(number))
+        self._stopping, self._to_start = True, []
+        self._deadline = time.monotonic() + STOP_LIMIT_S
+        for child in self._children.values():
+            if at_once:
+                os.kill(child.pid, signal.SIGKILL)
+            elif child.role == "worker":
+                child.line.say(control.STOP)
+        self._stop_agents_when_alone()
+
+    def _stop_agents_when_alone(self) -> None:
+        """The agents end last: workers finish their deliveries with them."""
+        if all(child.role == agents.ROLE for child in self._children.values()):
+            for child in self._children.values():
+                child.line.say(control.STOP)
+                os.kill(child.pid, signal.SIGTERM)
+
+    # Time
+
+    def _patience_left(self) -> float:
+        moments = [when for when, _, _ in self._to_start]
+        if self._stopping:
+            moments.append(self._deadline)
+        return max(0.0, min(moments) - time.monotonic()) if moments else IDLE_S
+
+    def _on_time(self) -> None:
+        now = time.monotonic()
+        due = [entry for entry in self._to_start if entry[0] <= now]
+        self._to_start = [entry for entry in self._to_start if entry[0] > now]
+        for _, role, slot in due:
+            if role == agents.ROLE:
+                self._start_agents()
+            elif slot < self._setup.workers:
+                self._start_worker(slot)
+        if self._stopping and now >= self._deadline:
+            self._deadline = now + STOP_LIMIT_S
+            for child in self._children.values():
+                os.kill(child.pid, signal.SIGKILL)
+
+    # Children
+
+    def _fork(self, role: str, slot: int, run: Callable[[Line], int]) -> Child:
+        others = [known.line for known in self._children.values()]
+        child = children.fork(role, slot, self._setup.generation, time.monotonic(), run, others)
+        self._children[child.pid] = child
+        self._selector.register(child.line, selectors.EVENT_READ, child)
+        return child
+
+    def _start_agents(self) -> None:
+        self._fork(agents.ROLE, 0, lambda line: agents.run(self._setup, self._sink, line))
+
+    def _start_worker(self, slot: int) -> None:
+        alone = not any(c.role == "worker" and c.is_retiring and not c.has_released for c in self._children.values())
+        if self._former is not None:
+            alone = False
+        current, sink = self._setup, self._sink
+        self._fork("worker", slot, lambda line: worker.run(current, sink, line, slot, owns_queue=alone))
+
+    def _start_generation(self) -> None:
+        for slot in range(self._setup.workers):
+            self._start_worker(slot)
+
+    def _listen_to(self, child: Child) -> None:
+        while (heard := child.line.hear()) is not None:
+            word, fd = heard
+            if fd >= 0:
+                os.close(fd)
+            if not word:
+                self._selector.unregister(child.line)
+                return
+            self._take_word(child, word)
+
+    def _take_word(self, child: Child, word: bytes) -> None:
+        if word == control.READY:
+            child.is_ready = True
+            self._when_all_ready()
+        elif word == control.RELEASED:
+            child.has_released = True
+            self._when_all_released()
+        elif word.startswith(children.FAILED):
+            child.failure = word.removeprefix(children.FAILED).decode("utf-8", "replace")
+            self._log.error(f"{child.name}: {child.failure}")
+
+    def _current_workers(self) -> list[Child]:
+        return [child for child in self._children.values() if child.role == "worker" and not child.is_retiring]
+
+    def _when_all_ready(self) -> None:
+        new = [child for child in self._children.values() if child.generation == self._setup.generation]
+        workers = [child for child in new if child.role == "worker"]
+        if len(workers) < self._setup.workers or not all(child.is_ready for child in workers):
+            return
+        if not self._announced:
+            self._announced = True
+            self._log.info(says.started(self._setup.settings.config_directory))
+            self._sink.flush()
+            self._announce("")
+        if self._former is not None:
+            self._retire_former()
+
+    def _when_all_released(self) -> None:
+        if any(child.is_retiring and not child.has_released for child in self._children.values()):
+            return
+        for child in self._current_workers():
+            child.line.say(control.OWN_QUEUE)
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                break
+            if not pid:
+                break
+            if (child := self._children.pop(pid, None)) is not None:
+                self._listen_to_the_last(child)
+                self._bury(child, os.waitstatus_to_exitcode(status))
+        if self._stopping:
+            self._stop_agents_when_alone()
+
+    def _listen_to_the_last(self, child: Child) -> None:
+        with contextlib.suppress(KeyError):
+            self._listen_to(child)
+        with contextlib.suppress(KeyError):
+            self._selector.unregister(child.line)
+        child.line.close()
+
+    def _bury(self, child: Child, code: int) -> None:
+        if child.is_retiring:
+            child.has_released = True
+            self._when_all_released()
+            return
+        if self._stopping:
+            return
+        self._log.warning(says.child_ended(child.name, child.pid, code))
+        if not self._announced:
+            self._announce(child.failure or says.child_ended(child.name, child.pid, code))
+            self._announced, self._exit_code = True, 1
+            self._stop(signal.SIGTERM)
+        elif self._former is not None and child.role == "worker" and child.generation == self._setup.generation:
+            self._take_reload_back(child)
+        elif self._former is None or child.role != "worker":
+            self._start_again(child)
+
+    def _start_again(self, child: Child) -> None:
+        now = time.monotonic()
+        delay = self._patience.setdefault(child.name, Patience()).after(now - child.started)
+        if delay:
+            self._log.warning(says.throttled(child.name, delay))
+        self._to_start.append((now + delay, child.role, child.slot))
+
+    # Reload and log
+
+    def _reload(self) -> None:
+        if self._stopping:
+            return
+        if self._former is not None:
+            self._log.warning("reload: the last one is still under way")
+            return
+        try:
+            new = setup.read(self._setup.settings.config_directory, self._setup.generation + 1)
+            setup.prepare_folders(new)
+            setup.open_sockets(new, self._setup.sockets)
+        except (PosthouseError, ConfigError) as trouble:
+            self._log.error(says.reload_refused(str(trouble)))
+            return
+        self._log.info(says.reloaded(new.settings.config_directory))
+        self._former, self._setup = self._setup, new
+        self._reopen_log()
+        self._start_generation()
+
+    def _retire_former(self) -> None:
+        """The new generation serves: the old one stops listening, hands over the queue and finishes its sessions."""
+        former, self._former = self._former, None
+        assert former is not None
+        setup.close_unused(former, self._setup)
+        for child in self._children.values():
+            if child.role == "worker" and child.generation < self._setup.generation and not child.is_retiring:
+                child.is_retiring = True
+                child.line.say(control.RETIRE)
+        self._when_all_released()
+
+    def _take_reload_back(self, failed: Child) -> None:
+        former, self._former = self._former, None
+        assert former is not None
+        self._log.error(says.reload_refused(failed.failure or f"{failed.name} did not start"))
+        for child in self._current_workers():
+            if child.generation == self._setup.generation:
+                child.is_retiring = True
+                child.line.say(control.STOP)
+        setup.close_unused(self._setup, former)
+        self._setup = former
+
+    def _reopen_log(self) -> None:
+        fd = logs.open_file(self._setup.settings)
+        if fd < 0:
+            return
+        for child in self._children.values():
+            child.line.say(control.NEW_LOG, fd)
+        self._sink.replace(fd)

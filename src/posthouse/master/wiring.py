@@ -1,0 +1,178 @@
+"""How the stages of a worker are put together: each gets its settings and the joints to the others, in one place."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from typing import Any
+
+from posthouse.config.master_cf import Service
+from posthouse.master.intake import HouseIntake
+from posthouse.master.setup import PICKUP_SOCKET, Setup
+from posthouse.master.shares import Shares
+from posthouse.master.sockets import Endpoint
+from posthouse.receive.pickup import Pickup
+from posthouse.services.delivery import DeliveryAgent
+from posthouse.services.house import House
+from posthouse.system.log_sinks import Sink
+
+
+class Wiring:
+    """Everything that one worker runs."""
+
+    def __init__(self, setup: Setup, sink: Sink, slot: int) -> None:
+        self._setup, self._slot = setup, slot
+        self.house = House(setup.settings, setup.services, sink)
+        self._agents: dict[str, DeliveryAgent] = {}
+        self._smtpds: dict[tuple[str, str], Any] = {}
+        self._servers: list[asyncio.Server] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self._shares: Shares | None = None
+        self._pickup: Pickup | None = None
+        self._control: Any = None
+
+    @property
+    def shares(self) -> Shares:
+        if self._shares is None:
+            raise RuntimeError("the queue is not open")
+        return self._shares
+
+    async def open(self) -> None:
+        """Build the house and begin to receive."""
+        self._fill_in_joints()
+        self._open_queue()
+        await self._serve_inet()
+        await self._serve_commands()
+
+    def own_queue(self) -> None:
+        """Deliver stored mail, too, and take up what sendmail leaves."""
+        if not self._tasks:
+            self._tasks.append(asyncio.get_running_loop().create_task(self.shares.keep_adopting()))
+        self.shares.adopt()
+        if self._slot == 0:
+            self._start_pickup()
+
+    async def release(self) -> None:
+        """Stop listening and give the stored mail to the next generation; sessions go on."""
+        await self._stop_listening()
+        await self.shares.release()
+
+    async def sessions_ended(self) -> None:
+        """Until the last SMTP session has come to its end."""
+        await asyncio.gather(*(smtpd.drained() for smtpd in self._smtpds.values()))
+
+    async def close(self) -> None:
+        """End sessions and deliveries briefly, and close the stores."""
+        await self._stop_listening()
+        await asyncio.gather(*(smtpd.close() for smtpd in self._smtpds.values()))
+        await self.shares.close()
+        await asyncio.gather(*(agent.close() for agent in self._agents.values()))
+
+    # Joints
+
+    def _fill_in_joints(self) -> None:
+        from posthouse.bounce.notices import Notices
+        from posthouse.cleanup.service import CleanupService
+        from posthouse.rewrite.trivial_rewrite import TrivialRewrite
+        from posthouse.system.dns import Resolver
+
+        house = self.house
+        house.dns = Resolver()
+        house.rewriter = TrivialRewrite(house.settings, house)
+        house.bouncer = Notices(house.settings, house)
+        house.agent = self._agent
+        for service in house.services:
+            if service.command == "cleanup":
+                house.cleanups[service.name] = CleanupService(service, house.settings_of(service), house)
+
+    def _agent(self, name: str) -> DeliveryAgent:
+        from posthouse.deliver.agent import build_agent
+
+        found = self._agents.get(name)
+        if found is None:
+            service = self.house.service(name)
+            if service is None:
+                raise KeyError(name)
+            found = self._agents[name] = build_agent(service, self.house.settings_of(service), self.house)
+        return found
+
+    def _open_queue(self) -> None:
+        from posthouse.queue.queue_id import QueueIds
+
+        house = self.house
+        qmgr = next((service for service in house.services if service.command in ("qmgr", "oqmgr")), None)
+        settings = house.settings if qmgr is None else house.settings_of(qmgr)
+        self._shares = Shares(house, settings, self._slot, self._setup.workers)
+        ids = QueueIds(self._shares.own.number % 32, long=settings.flag("enable_long_queue_ids"))
+        house.intake = HouseIntake(house, self._shares, ids.new)
+        self._shares.start()
+
+    # Listening
+
+    async def _serve_inet(self) -> None:
+        from posthouse.receive.smtpd.service import SmtpdService
+
+        loop = asyncio.get_running_loop()
+        for endpoint, sock in self._setup.sockets.items():
+            service = self._service_of(endpoint)
+            if service is None or service.command != "smtpd":
+                continue
+            smtpd = self._smtpds.get(endpoint.service)
+            if smtpd is None:
+                smtpd = SmtpdService(service, self.house.settings_of(service), self.house)
+                self._smtpds[endpoint.service] = smtpd
+            copy = sock.dup()
+            if endpoint.family == socket.AF_UNIX:
+                self._servers.append(await loop.create_unix_server(smtpd.protocol_factory(), sock=copy))
+            else:
+                self._servers.append(await loop.create_server(smtpd.protocol_factory(), sock=copy))
+
+    def _service_of(self, endpoint: Endpoint) -> Service | None:
+        return next((s for s in self.house.services if (s.name, s.type) == endpoint.service), None)
+
+    def _socket_named(self, name: str) -> socket.socket | None:
+        return next((sock for end, sock in self._setup.sockets.items() if end.service == (name, "unix")), None)
+
+    async def _serve_commands(self) -> None:
+        from posthouse.queue.control import QueueControl
+
+        share = self.shares.own
+        self._control = QueueControl(self.house, share.store, share.queue_manager, share.number)
+        await self._control.serve()
+
+    async def _stop_listening(self) -> None:
+        servers, self._servers = self._servers, []
+        for server in servers:
+            server.close()
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._pickup is not None:
+            self._stop_hearing_pickup()
+            await self._pickup.stop()
+            self._pickup = None
+
+    # Pickup
+
+    def _start_pickup(self) -> None:
+        if self._pickup is not None:
+            return
+        service = next((service for service in self.house.services if service.command == "pickup"), None)
+        settings = self.house.settings if service is None else self.house.settings_of(service)
+        self._pickup = Pickup(service, settings, self.house, self.shares.put)
+        if (sock := self._socket_named(PICKUP_SOCKET)) is not None:
+            asyncio.get_running_loop().add_reader(sock.fileno(), self._hear_sendmail, sock)
+        self._pickup.start()
+
+    def _hear_sendmail(self, sock: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while sock.recv(16):
+                pass
+        if self._pickup is not None:
+            self._pickup.wake()
+
+    def _stop_hearing_pickup(self) -> None:
+        if (sock := self._socket_named(PICKUP_SOCKET)) is not None:
+            asyncio.get_running_loop().remove_reader(sock.fileno())

@@ -1,0 +1,95 @@
+"""A worker: one loop that receives mail on all services, cleans it up, keeps its share of the queue and delivers it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import os
+import signal
+
+import uvloop
+
+from posthouse.master import control
+from posthouse.master.control import Line
+from posthouse.master.setup import Setup
+from posthouse.master.wiring import Wiring
+from posthouse.system import processes
+from posthouse.system.log_sinks import Sink
+
+GARBAGE_THRESHOLD = 50_000
+SESSIONS_LIMIT_S = 3600.0
+
+
+def run(setup: Setup, sink: Sink, line: Line, slot: int, *, owns_queue: bool) -> int:
+    """The process: becomes mail_owner, serves until told to end, returns the exit code."""
+    master = os.getppid()
+    processes.raise_file_limit()
+    if processes.runs_as_root():
+        processes.drop_privileges(setup.settings.text("mail_owner"))
+    processes.die_with_parent(master)
+    gc.unfreeze()
+    gc.freeze()
+    gc.set_threshold(GARBAGE_THRESHOLD, 20, 20)
+    worker = Worker(setup, sink, line, slot)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(worker.live(owns_queue=owns_queue))
+
+
+class Worker:
+    """The life of one worker process."""
+
+    def __init__(self, setup: Setup, sink: Sink, line: Line, slot: int) -> None:
+        self._setup, self._sink, self._line, self._slot = setup, sink, line, slot
+        self._wiring = Wiring(setup, sink, slot)
+        self._ending = asyncio.Event()
+        self._is_retiring = False
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def live(self, *, owns_queue: bool) -> int:
+        """From the first listening socket to the last closed store."""
+        loop = asyncio.get_running_loop()
+        self._sink.attach(loop)
+        await self._wiring.open()
+        loop.add_reader(self._line.fileno(), self._listen)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._ending.set)
+        self._line.say(control.READY)
+        if owns_queue:
+            self._wiring.own_queue()
+        await self._ending.wait()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._wiring.close()
+        self._sink.detach()
+        return 0
+
+    def _listen(self) -> None:
+        while (heard := self._line.hear()) is not None:
+            word, fd = heard
+            if word == control.NEW_LOG and fd >= 0:
+                self._sink.replace(fd)
+            elif fd >= 0:
+                os.close(fd)
+            if not word or word == control.STOP:
+                asyncio.get_running_loop().remove_reader(self._line.fileno())
+                self._ending.set()
+                return
+            self._take_word(word)
+
+    def _take_word(self, word: bytes) -> None:
+        if word == control.OWN_QUEUE:
+            self._wiring.own_queue()
+        elif word == control.RETIRE and not self._is_retiring:
+            self._is_retiring = True
+            task = asyncio.get_running_loop().create_task(self._retire())
+            self._tasks.add(task)
+
+    async def _retire(self) -> None:
+        """Hand the queue over, let sessions come to their end, and end."""
+        await self._wiring.release()
+        self._line.say(control.RELEASED)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._wiring.sessions_ended(), SESSIONS_LIMIT_S)
+        self._ending.set()

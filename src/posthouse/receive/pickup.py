@@ -1,0 +1,207 @@
+"""pickup(8): takes what sendmail(1) left in maildrop/, and puts it into the queue.
+
+Anybody may write into that folder, so each file is judged: who owns it is who submitted it, and what it says is checked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import stat
+import time
+from collections.abc import Awaitable, Callable
+
+from posthouse.config.master_cf import Service
+from posthouse.config.settings import Settings
+from posthouse.errors import ProtocolError
+from posthouse.mail.content import Content
+from posthouse.mail.envelope import Envelope
+from posthouse.mail.message import QueuedMessage
+from posthouse.mail.outcome import Bounced
+from posthouse.mail.status import Status
+from posthouse.maillog import pickup as says
+from posthouse.protocols import maildrop_file
+from posthouse.services.delivery import Result
+from posthouse.services.house import House
+from posthouse.services.intake import Refused, Skip, Submission
+from posthouse.system.dates import mail_date
+
+FILES_AT_A_TIME = 500
+UNFINISHED_AGE_S = 24 * 3600.0
+ENVELOPE_AND_MARGIN = maildrop_file.ENVELOPE_LIMIT + 4096
+TEMPORARY_PREFIX = ".new."
+OVERRIDES = {
+    "no_header_body_checks": Skip.HEADER_BODY_CHECKS,
+    "no_address_mappings": Skip.ADDRESS_MAPPINGS,
+    "no_milters": Skip.MILTERS,
+    "no_unknown_recipient_checks": Skip.UNKNOWN_RECIPIENT_CHECKS,
+}
+
+Keep = Callable[[QueuedMessage], Awaitable[object]]
+
+
+class NotTaken(Exception):
+    """A file that is no mail. remove: it never will be."""
+
+    def __init__(self, reason: str, *, remove: bool) -> None:
+        super().__init__(reason)
+        self.reason, self.remove = reason, remove
+
+
+class Pickup:
+    """Watches the folder. wake() is called when sendmail has left something. keep stores notices to senders."""
+
+    def __init__(self, service: Service | None, settings: Settings, house: House, keep: Keep) -> None:
+        self._settings, self._house, self._keep = settings, house, keep
+        self._log = house.log(settings, "pickup")
+        self._folder = os.path.join(settings.text("queue_directory"), "maildrop")
+        self._interval = float(service.wakeup if service is not None and service.wakeup else 60)
+        self._skip = Skip.NOTHING
+        for word in settings.items("receive_override_options"):
+            self._skip |= OVERRIDES.get(word, Skip.NOTHING)
+        limit = settings.integer("message_size_limit")
+        self._size_limit = limit + ENVELOPE_AND_MARGIN if limit else 0
+        self._woken = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._complained: set[str] = set()
+
+    def start(self) -> None:
+        """Look at once, then when woken, then every wakeup seconds."""
+        self._woken.set()
+        self._task = asyncio.get_running_loop().create_task(self._watch())
+
+    def wake(self) -> None:
+        """There may be something new."""
+        self._woken.set()
+
+    async def stop(self) -> None:
+        """Leave what is there for the next one; a file that is being taken is finished."""
+        task, self._task = self._task, None
+        if task is not None:
+            self._woken.set()
+            await task
+
+    async def _watch(self) -> None:
+        while self._task is not None:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._woken.wait(), self._interval)
+            self._woken.clear()
+            await self.take_all()
+
+    async def take_all(self) -> int:
+        """Take every file that is complete; how many were taken."""
+        taken = 0
+        for name in self._names():
+            if self._task is None and taken:
+                break
+            taken += await self._take(name)
+        return taken
+
+    def _names(self) -> list[str]:
+        """Complete files, a bounded number at a time, oldest names as the system gives them."""
+        names: list[str] = []
+        try:
+            with os.scandir(self._folder) as entries:
+                for entry in entries:
+                    if entry.name.startswith("."):
+                        self._remove_if_abandoned(entry)
+                    elif len(names) < FILES_AT_A_TIME:
+                        names.append(entry.name)
+                    else:
+                        self._woken.set()
+                        break
+        except OSError as trouble:
+            self._log.warning(f"open directory {self._folder}: {trouble.strerror}")
+        return names
+
+    def _remove_if_abandoned(self, entry: os.DirEntry[str]) -> None:
+        with contextlib.suppress(OSError):
+            if time.time() - entry.stat(follow_symlinks=False).st_mtime > UNFINISHED_AGE_S:
+                os.unlink(entry.path)
+
+    async def _take(self, name: str) -> int:
+        path = os.path.join(self._folder, name)
+        try:
+            uid, data = self._read(path)
+            await self._submit(uid, data)
+        except FileNotFoundError:
+            return 0
+        except NotTaken as problem:
+            self._complain(name, path, problem)
+            return 0
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+        return 1
+
+    def _complain(self, name: str, path: str, problem: NotTaken) -> None:
+        if name not in self._complained:
+            with contextlib.suppress(OSError):
+                self._log.warning(says.refused(name, os.lstat(path).st_uid, problem.reason))
+            self._complained.add(name)
+        if problem.remove:
+            self._complained.discard(name)
+            with contextlib.suppress(OSError):
+                os.unlink(path)
+
+    def _read(self, path: str) -> tuple[int, bytes]:
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError as trouble:
+            if trouble.errno == errno.ENOENT:
+                raise FileNotFoundError from None
+            raise NotTaken(trouble.strerror or "cannot be opened", remove=trouble.errno == errno.ELOOP) from None
+        with os.fdopen(fd, "rb") as file:
+            state = os.fstat(fd)
+            if not stat.S_ISREG(state.st_mode):
+                raise NotTaken("not a regular file", remove=True)
+            if state.st_nlink != 1:
+                raise NotTaken("it has more than one name", remove=False)
+            if state.st_mode & 0o022:
+                raise NotTaken("others may write to it", remove=True)
+            if self._size_limit and state.st_size > self._size_limit:
+                raise NotTaken("larger than message_size_limit", remove=True)
+            return state.st_uid, file.read()
+
+    async def _submit(self, uid: int, data: bytes) -> None:
+        line, _, content = data.partition(b"\n")
+        try:
+            envelope, arrival = maildrop_file.read_envelope(line)
+        except ProtocolError as problem:
+            raise NotTaken(str(problem), remove=False) from None
+        if not envelope.recipients:
+            raise NotTaken("no recipients", remove=True)
+        intake = self._house.intake
+        assert intake is not None
+        queue_id = intake.new_queue_id()
+        self._log.info(says.picked_up(queue_id, uid, envelope.sender))
+        header, body = maildrop_file.split_content(content)
+        submission = Submission(
+            envelope=envelope,
+            content=Content(self._received(uid, queue_id) + header, body),
+            arrival=min(arrival, time.time()),
+            queue_id=queue_id,
+            cleanup_service=self._settings.text("cleanup_service_name"),
+            skip=self._skip,
+        )
+        answer = await intake.take(submission)
+        if isinstance(answer, Refused):
+            await self._send_back(submission, answer.status)
+
+    def _received(self, uid: int, queue_id: str) -> bytes:
+        host, product = self._settings.text("myhostname"), self._settings.text("mail_name")
+        date = mail_date(time.time())
+        return f"Received: by {host} ({product}, from userid {uid})\n\tid {queue_id}; {date}\n".encode()
+
+    async def _send_back(self, submission: Submission, status: Status) -> None:
+        """Nobody waits for an answer any more: what is refused for good goes back to its sender by mail."""
+        if not status.is_permanent or self._house.bouncer is None:
+            raise NotTaken(status.text, remove=False)
+        now = time.time()
+        envelope: Envelope = submission.envelope
+        content = submission.content
+        message = QueuedMessage(submission.queue_id, submission.arrival, envelope, content, content.size)
+        results = [Result(index, Bounced(status), finished=now) for index in range(len(envelope.recipients))]
+        for notice in await self._house.bouncer.failure(message, results):
+            await self._keep(notice)
