@@ -16,10 +16,14 @@ IsLocal = Callable[[str], bool]
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key, and the extension (with its delimiter, "+foo") that was left out of it."""
+    """A key, and the extension (with its delimiter, "+foo") that was left out of it.
+
+    partial: it is only part of what is looked for, so tables of patterns, which see the whole, are not asked.
+    """
 
     text: str
     extension: str = ""
+    partial: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +46,14 @@ def rewriting_keys(address: str, delimiters: str, is_local: IsLocal) -> Iterator
         local, domain = domain, ""
     base, extension = _divide(local, delimiters)
     if at:
-        yield Key(f"{quote_localpart(local)}@{domain}")
+        yield Key(f"{quote_localpart(local)}@{domain}", partial=False)
         if extension:
             yield Key(f"{quote_localpart(base)}@{domain}", extension)
     if not at or is_local(domain):
-        yield Key(quote_localpart(local))
+        yield Key(quote_localpart(local), partial=bool(at))
         if extension:
             yield Key(quote_localpart(base), extension)
     if at:
-        # The extension counts as unmatched here only where the value keeps no local part of its own: see rewrite.
         yield Key(f"@{domain}")
 
 
@@ -61,7 +64,7 @@ def mailbox_keys(address: str, delimiters: str) -> Iterator[Key]:
         local, domain = domain, ""
     base, extension = _divide(local, delimiters)
     end = f"@{domain}" if at else ""
-    yield Key(quote_localpart(local) + end)
+    yield Key(quote_localpart(local) + end, partial=False)
     if extension:
         yield Key(quote_localpart(base) + end, extension)
     if at:
@@ -75,7 +78,7 @@ def full_keys(address: str, delimiters: str) -> Iterator[Key]:
         local, domain = domain, ""
     base, extension = _divide(local, delimiters)
     end = f"@{domain}" if at else ""
-    yield Key(quote_localpart(local) + end)
+    yield Key(quote_localpart(local) + end, partial=False)
     if extension:
         yield Key(quote_localpart(base) + end, extension)
 
@@ -100,7 +103,7 @@ def access_keys(address: str, delimiters: str, *, parents_match: bool) -> Iterat
         local, domain = domain, ""
     base, extension = _divide(local, delimiters)
     quoted, quoted_base = quote_localpart(local), quote_localpart(base) if extension else ""
-    yield Key(f"{quoted}@{domain}" if at else quoted)
+    yield Key(f"{quoted}@{domain}" if at else quoted, partial=False)
     if extension:
         yield Key(f"{quoted_base}@{domain}" if at else quoted_base, extension)
     if at and domain:
@@ -130,7 +133,7 @@ def domain_keys(domain: str, *, parents_match: bool) -> Iterator[str]:
 def lookup_keys(maps: Maps, keys: Iterable[Key]) -> Found | None:
     """The first key that a table knows. Raises LookupFailed."""
     for key in keys:
-        value = maps.lookup(key.text)
+        value = maps.lookup(key.text, partial=key.partial)
         if value is not None:
             return Found(value, key.extension, key.text)
     return None
@@ -141,7 +144,7 @@ async def find_keys(maps: Maps, keys: Iterable[Key]) -> Found | None:
     if not maps.blocking:
         return lookup_keys(maps, keys)
     for key in keys:
-        value = await maps.find(key.text)
+        value = await maps.find(key.text, partial=key.partial)
         if value is not None:
             return Found(value, key.extension, key.text)
     return None

@@ -22,27 +22,36 @@ class Maps:
         self.empty = not self.tables
         self.blocking = any(table.blocking for table in self.tables)
 
-    def lookup(self, key: str) -> str | None:
-        """The first table's value that is there; None for "in no table". Raises LookupFailed at a table that fails."""
+    def lookup(self, key: str, *, partial: bool = False) -> str | None:
+        """The first table's value that is there; None for "in no table". Raises LookupFailed at a table that fails.
+
+        partial: key is only part of what is looked for (a parent domain, "user@"); tables of patterns are not asked.
+        """
         for table in self.tables:
+            if partial and table.has_patterns:
+                continue
             value = table.lookup(key)
             if value is not None:
                 return value
         return None
 
-    async def find(self, key: str) -> str | None:
+    async def find(self, key: str, *, partial: bool = False) -> str | None:
         """lookup, without holding up other work."""
         if not self.blocking:
-            return self.lookup(key)
+            return self.lookup(key, partial=partial)
         for table in self.tables:
+            if partial and table.has_patterns:
+                continue
             value = await table.find(key)
             if value is not None:
                 return value
         return None
 
-    def answering(self, key: str) -> tuple[str, str] | None:
+    def answering(self, key: str, *, partial: bool = False) -> tuple[str, str] | None:
         """The specification of the table that answers, and its value: what `posthouse explain` shows."""
         for table in self.tables:
+            if partial and table.has_patterns:
+                continue
             value = table.lookup(key)
             if value is not None:
                 return table.spec, value

@@ -42,6 +42,7 @@ class Table:
     """
 
     blocking = False
+    has_patterns = False  # asked for whole names and addresses only, never for their parts
     folding = True  # keys are fixed text: lower-cased before they are looked up
 
     def __init__(self, options: Options) -> None:
