@@ -25,7 +25,8 @@ class MailFile:
     from_quoting: lines of the content that begin with "From " get a ">". create_parents: missing directories are made.
     lock_attempts, lock_delay and stale_lock (s) are deliver_lock_attempts and so on. must_own: the mbox must belong to
     the user (strict_mailbox_ownership). in_spool: the mbox stands in mail_spool_directory, where only root may make it.
-    any_file: a destination like /dev/null is fine too, and a dotlock that cannot be made is done without."""
+    any_file: a destination like /dev/null is fine too, and a dotlock that cannot be made is done without.
+    cannot_open is the status of a file that cannot be opened (5.2.0 for local(8), 4.2.0 for virtual(8))."""
 
     identity: Identity
     path: str
@@ -41,12 +42,14 @@ class MailFile:
     must_own: bool = False
     in_spool: bool = False
     any_file: bool = False
+    cannot_open: str = "4.2.0"
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
     """A command to run. argv without a shell; directory "" is the agent's own. environment is all that it gets.
-    stdin is head + content, as the flags ask (eol is the line end). limit is in seconds."""
+    stdin is head + content + tail, as the flags ask (eol is the line end). limit is in seconds, output_limit in bytes;
+    chroot "" is none; daemon is the name that complains when it cannot be run."""
 
     identity: Identity
     argv: tuple[str, ...]
@@ -61,7 +64,7 @@ class Command:
     eol: bytes = b"\n"
     chroot: str = ""
     output_limit: int = 4096
-    set_groups: bool = False
+    daemon: str = "pipe"
 
 
 @dataclass(frozen=True, slots=True)

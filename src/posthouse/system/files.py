@@ -43,6 +43,7 @@ def _enter(parent: int, name: str, *, create: bool, mode: int) -> int:
         raise
     try:
         os.mkdir(name, mode, dir_fd=parent)
+        os.fsync(parent)
     except FileExistsError:
         pass  # somebody else made it meanwhile
     return os.open(name, DIRECTORY_FLAGS | os.O_NOFOLLOW, dir_fd=parent)
