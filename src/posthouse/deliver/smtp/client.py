@@ -1,0 +1,225 @@
+"""The smtp and lmtp delivery agents: for each host that may take the mail, connect, shake hands, transact (smtp(8))."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+from posthouse.config.master_cf import Service
+from posthouse.config.settings import Settings
+from posthouse.deliver.smtp import failure
+from posthouse.deliver.smtp.cache import ConnectionCache, goodbye
+from posthouse.deliver.smtp.connection import Connection, connect
+from posthouse.deliver.smtp.content import WireContent
+from posthouse.deliver.smtp.handshake import HelloRules, shake_hands
+from posthouse.deliver.smtp.hosts import HostFinder
+from posthouse.deliver.smtp.nexthop import NextHop, parse_next_hops
+from posthouse.deliver.smtp.peer import Peer
+from posthouse.deliver.smtp.transaction import Exchange, Letter, Limits, Transaction
+from posthouse.errors import ConfigError
+from posthouse.mail.outcome import Bounced, Deferred, Outcome
+from posthouse.mail.status import Status
+from posthouse.mail.verp import verp_sender
+from posthouse.services.delivery import DeliveryRequest, Report, Result, Target
+from posthouse.services.house import House
+
+
+@dataclass(slots=True)
+class Attempt:
+    """The bookkeeping of one request: what is left to do, what came of the rest, and why it did not work so far."""
+
+    request: DeliveryRequest
+    left: list[Target]
+    outcomes: dict[int, Outcome] = field(default_factory=dict)
+    last: Deferred | Bounced | None = None
+    connected: float = 0.0
+    sessions: int = 0
+    reached: bool = False
+
+
+class SmtpAgent:
+    """Implements posthouse.services.delivery.DeliveryAgent for master.cf services that run smtp or lmtp."""
+
+    def __init__(self, service: Service, settings: Settings, house: House) -> None:
+        self._lmtp = service.command == "lmtp"
+        self._prefix = "lmtp" if self._lmtp else "smtp"
+        self._settings = settings
+        self._log = house.log(settings, self._prefix)
+        self._finder = HostFinder(settings, house, self._prefix, self._log)
+        self._hello = self._hello_rules()
+        self._limits = self._limits_from_settings()
+        self._fallback = settings.text("smtp_fallback_relay") if not self._lmtp else ""
+        self._connect_limit = settings.seconds(f"{self._prefix}_connect_timeout")
+        self._session_limit = settings.integer(f"{self._prefix}_mx_session_limit")
+        self._line_limit = settings.integer(f"{self._prefix}_line_length_limit")
+        self._convert = not settings.flag("disable_mime_output_conversion")
+        self._xforward = settings.flag(f"{self._prefix}_send_xforward_command")
+        self._bind = {
+            4: settings.text(f"{self._prefix}_bind_address"),
+            6: settings.text(f"{self._prefix}_bind_address6"),
+        }
+        self._on_demand = settings.flag(f"{self._prefix}_connection_cache_on_demand")
+        self._always_cache = settings.items(f"{self._prefix}_connection_cache_destinations")
+        self._cache = ConnectionCache(
+            settings.seconds(f"{self._prefix}_connection_cache_time_limit"),
+            settings.seconds(f"{self._prefix}_connection_reuse_time_limit"),
+            settings.integer(f"{self._prefix}_connection_reuse_count_limit"),
+        )
+
+    async def deliver(self, request: DeliveryRequest) -> Report:
+        """Try every host of every next hop until all recipients are settled."""
+        attempt = Attempt(request, list(request.targets))
+        try:
+            hops = parse_next_hops(request.nexthop, lmtp=self._lmtp)
+        except ConfigError as error:
+            attempt.last = Deferred(Status("4.3.5", 0, f"mail system configuration error: {error}"))
+            hops = []
+        await self._try_hops(attempt, hops)
+        if attempt.left and isinstance(attempt.last, Deferred) and self._fallback:
+            await self._try_hops(attempt, parse_next_hops(self._fallback))
+        return self._report(attempt)
+
+    async def close(self) -> None:
+        self._cache.close()
+
+    async def _try_hops(self, attempt: Attempt, hops: list[NextHop]) -> None:
+        for number, hop in enumerate(hops, 1):
+            await self._try_hop(attempt, hop, is_last=number == len(hops) and not self._fallback)
+            if not attempt.left or isinstance(attempt.last, Bounced):
+                return
+
+    async def _try_hop(self, attempt: Attempt, hop: NextHop, *, is_last: bool) -> None:
+        cached = self._cache.take(attempt.request.nexthop)
+        if cached is not None:
+            attempt.connected = attempt.request.handed_over
+            await self._transact(attempt, cached, is_last=None)
+            if not attempt.left:
+                return
+        peers = await self._finder.peers(hop)
+        if not isinstance(peers, list):
+            attempt.last = peers
+            return
+        for number, peer in enumerate(peers, 1):
+            if self._session_limit and attempt.sessions >= self._session_limit:
+                return
+            await self._try_peer(attempt, peer, is_last=is_last and number == len(peers))
+            if not attempt.left:
+                return
+
+    async def _try_peer(self, attempt: Attempt, peer: Peer, *, is_last: bool) -> None:
+        try:
+            connection = await connect(peer, self._connect_limit, self._bind[6 if ":" in peer.address else 4])
+        except OSError as error:
+            attempt.last = failure.no_connection(peer, error)
+            self._log.info(attempt.last.status.text)
+            return
+        attempt.sessions += 1
+        refusal = await shake_hands(connection, self._hello)
+        attempt.connected = time.time()
+        if refusal is not None:
+            goodbye(connection)
+            self._note(attempt, refusal, is_last=is_last or self._is_last_session(attempt))
+            attempt.last = refusal
+            return
+        await self._transact(attempt, connection, is_last=is_last or self._is_last_session(attempt))
+
+    def _is_last_session(self, attempt: Attempt) -> bool:
+        return bool(self._session_limit) and attempt.sessions >= self._session_limit
+
+    async def _transact(self, attempt: Attempt, connection: Connection, *, is_last: bool | None) -> None:
+        """One transaction, or with VERP one for each recipient; soft failures go to the next host if there is one.
+
+        is_last None is a kept connection: what it answers holds, but when it breaks the host is tried anew.
+        """
+        attempt.reached = True
+        for letter in self._letters(attempt, connection):
+            exchange = await Transaction(connection, letter, self._limits, lmtp=self._lmtp).run()
+            self._settle(attempt, letter, exchange, is_last=exchange.usable if is_last is None else is_last)
+            if not exchange.usable:
+                connection.close()
+                return
+        if not (self._may_keep(attempt.request) and self._cache.keep(attempt.request.nexthop, connection)):
+            goodbye(connection)
+
+    def _may_keep(self, request: DeliveryRequest) -> bool:
+        return (self._on_demand and request.connection_reuse) or request.nexthop in self._always_cache
+
+    def _letters(self, attempt: Attempt, connection: Connection) -> list[Letter]:
+        message = attempt.request.message
+        envelope = message.envelope
+        content = WireContent(
+            message.content,
+            eight_bit=envelope.encoding == "8BITMIME",
+            convert=self._convert,
+            line_limit=self._line_limit,
+        )
+        left = attempt.left
+        groups = [[target] for target in left] if envelope.verp else [left]
+        return [
+            Letter(
+                message.queue_id,
+                envelope,
+                verp_sender(envelope.verp, envelope.sender, group[0].recipient.address)
+                if envelope.verp
+                else envelope.sender,
+                tuple(group),
+                content,
+                self._xforward and bool(connection.features.xforward),
+            )
+            for group in groups
+        ]
+
+    def _settle(self, attempt: Attempt, letter: Letter, exchange: Exchange, *, is_last: bool) -> None:
+        for target in letter.targets:
+            outcome = exchange.outcomes[target.index]
+            if isinstance(outcome, Deferred) and not is_last and not exchange.uncertain:
+                self._note(attempt, outcome, is_last=False)
+                attempt.last = outcome
+            else:
+                attempt.outcomes[target.index] = outcome
+        attempt.left = [target for target in attempt.left if target.index not in attempt.outcomes]
+
+    def _note(self, attempt: Attempt, refusal: Deferred | Bounced, *, is_last: bool) -> None:
+        """What goes on to the next host leaves a line of its own; the last one's is the status line."""
+        if not is_last:
+            self._log.info(f"{attempt.request.message.queue_id}: {refusal.status.text}")
+
+    def _report(self, attempt: Attempt) -> Report:
+        last = attempt.last or Deferred(Status("4.4.1", 0, f"no host for {attempt.request.nexthop} can be reached"))
+        for target in attempt.left:
+            attempt.outcomes[target.index] = last
+        now = time.time()
+        results = tuple(
+            Result(target.index, attempt.outcomes[target.index], connected=attempt.connected, finished=now)
+            for target in attempt.request.targets
+        )
+        dead = last.status if attempt.left and isinstance(last, Deferred) else None
+        return Report(results, destination_dead=dead)
+
+    def _hello_rules(self) -> HelloRules:
+        settings, prefix = self._settings, self._prefix
+        return HelloRules(
+            name=settings.text(f"{prefix}_lhlo_name" if self._lmtp else "smtp_helo_name"),
+            lmtp=self._lmtp,
+            greeting_limit=settings.seconds("lmtp_lhlo_timeout" if self._lmtp else "smtp_helo_timeout"),
+            hello_limit=settings.seconds("lmtp_lhlo_timeout" if self._lmtp else "smtp_helo_timeout"),
+            discard=frozenset(
+                word.lower()
+                for word in settings.items("lmtp_discard_lhlo_keywords" if self._lmtp else "smtp_discard_ehlo_keywords")
+            ),
+            never_ehlo=not self._lmtp and settings.flag("smtp_never_send_ehlo"),
+            always_ehlo=not self._lmtp and settings.flag("smtp_always_send_ehlo"),
+            skip_4xx=True,
+            skip_5xx=settings.flag(f"{prefix}_skip_5xx_greeting"),
+            own_name=settings.text("myhostname"),
+            detect_loop=not self._lmtp,
+        )
+
+    def _limits_from_settings(self) -> Limits:
+        names = ("xforward", "mail", "rcpt", "data_init", "data_xfer", "data_done", "rset")
+        return Limits(*(float(self._settings.seconds(f"{self._prefix}_{name}_timeout")) for name in names))
+
+
+def build(service: Service, settings: Settings, house: House) -> SmtpAgent:
+    """The agent for a service of master.cf that runs smtp or lmtp."""
+    return SmtpAgent(service, settings, house)

@@ -1,0 +1,126 @@
+"""One connection to an SMTP or LMTP server: sends bytes, waits for replies; knows nothing of what they mean."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+from posthouse.deliver.smtp.peer import Peer
+from posthouse.errors import PosthouseError, ProtocolError
+from posthouse.protocols.smtp_client import Features, ReplyReader, ServerReply
+
+
+class ConnectionLost(PosthouseError):
+    """The server closed the connection, or the network did."""
+
+
+class TimedOut(PosthouseError):
+    """The server did not answer in time."""
+
+
+class Connection(asyncio.Protocol):
+    """Replies wait here until asked for. established and opened are Unix and loop times (s) of the connect."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, peer: Peer) -> None:
+        self.peer, self._loop = peer, loop
+        self.features = Features()
+        self.uses = 0
+        self.opened = loop.time()
+        self._reader = ReplyReader()
+        self._replies: deque[ServerReply] = deque()
+        self._waiter: asyncio.Future[None] | None = None
+        self._drained: asyncio.Future[None] | None = None
+        self._transport: asyncio.Transport | None = None
+        self._failure: PosthouseError | None = None
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            self._replies.extend(self._reader.feed(data))
+        except ProtocolError as error:
+            self._failure = error
+        self._wake(self._waiter)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        self._failure = self._failure or ConnectionLost(str(exc or ""))
+        self._wake(self._waiter)
+        self._wake(self._drained)
+
+    def pause_writing(self) -> None:
+        self._drained = self._loop.create_future()
+
+    def resume_writing(self) -> None:
+        self._wake(self._drained)
+        self._drained = None
+
+    # for the session
+
+    @property
+    def is_open(self) -> bool:
+        """Open, and nothing unasked-for has arrived (a server's 421 while idle)."""
+        return self._transport is not None and self._failure is None and not self._replies
+
+    def send(self, data: bytes) -> None:
+        if self._transport is not None:
+            self._transport.write(data)
+
+    async def drain(self, limit: float) -> None:
+        """Wait until the peer has taken most of what was sent. Raises TimedOut, ConnectionLost."""
+        if self._drained is not None:
+            await self._wait(self._drained, limit)
+        if self._failure:
+            raise self._failure
+
+    async def reply(self, limit: float) -> ServerReply:
+        """The next reply. Raises ConnectionLost, TimedOut, ProtocolError."""
+        while not self._replies:
+            if self._failure:
+                raise self._failure
+            self._waiter = self._loop.create_future()
+            await self._wait(self._waiter, limit)
+        return self._replies.popleft()
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
+
+    def abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _wake(self, waiter: asyncio.Future[None] | None) -> None:
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    async def _wait(self, waiter: asyncio.Future[None], limit: float) -> None:
+        timer = self._loop.call_later(limit, self._expire, waiter)
+        try:
+            await waiter
+        finally:
+            timer.cancel()
+
+    def _expire(self, waiter: asyncio.Future[None]) -> None:
+        if not waiter.done():
+            waiter.set_exception(TimedOut("timed out"))
+
+
+async def connect(peer: Peer, limit: float, bind_address: str = "") -> Connection:
+    """A connection to the peer. Raises OSError (TimeoutError among them). limit in seconds, 0 for the system's own."""
+    loop = asyncio.get_running_loop()
+
+    def made() -> Connection:
+        return Connection(loop, peer)
+
+    async with asyncio.timeout(limit or None):
+        if peer.path:
+            _, connection = await loop.create_unix_connection(made, peer.path)
+        else:
+            local = (bind_address, 0) if bind_address else None
+            _, connection = await loop.create_connection(made, peer.address, peer.port, local_addr=local)
+    return connection
