@@ -42,7 +42,7 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A line of master.cf in its columns, as written: seven fields, the command, and its words ({...} still in braces)."""
+    """A line of master.cf in its columns, as written: eight fields, then the words ({...} in braces)."""
 
     fields: tuple[str, ...]
     words: tuple[str, ...]
@@ -155,18 +155,19 @@ def options_of(entry: Entry) -> tuple[dict[str, str], tuple[str, ...]]:
         else:
             others.append(word[1:-1].strip() if word.startswith("{") and word.endswith("}") else word)
             if entry.fields[7] in {"pipe", "spawn"} and word.startswith("argv="):
-                others.extend(_unbraced(rest) for rest in words)
+                others.extend(unbraced(rest) for rest in words)
             continue
         if setting is None:
             raise ConfigError("-o without a name=value", file=entry.file, line=entry.line)
-        name, sign, value = _unbraced(setting).partition("=")
+        name, sign, value = unbraced(setting).partition("=")
         if not sign or not name.strip():
             raise ConfigError(f'-o {setting}: expected "name=value"', file=entry.file, line=entry.line)
         options[name.strip()] = value.strip() if setting.startswith("{") else value
     return options, tuple(others)
 
 
-def _unbraced(word: str) -> str:
+def unbraced(word: str) -> str:
+    """The text within {...}, trimmed; another word as it is."""
     return word[1:-1].strip() if word.startswith("{") and word.endswith("}") else word
 
 
@@ -210,18 +211,11 @@ def read_entries(path: str) -> list[Entry]:
 def read_master_cf(path: str, default_limit: int = 100) -> tuple[Service, ...]:
     """The services of a master.cf (or of the one in a directory), in their order.
 
-    default_limit is default_process_limit, which stands for "-" in the column of the process limit. Two lines with the
-    same name and type are an error, as is one that does not parse: ConfigError with its file and line.
+    default_limit is default_process_limit, which stands for "-" in the column of the process limit. Of two lines with
+    the same name and type the later one counts. ConfigError, with file and line, for a line that does not parse.
     """
     services: dict[tuple[str, str], Service] = {}
     for entry in read_entries(path):
         service = service_of(entry, default_limit)
-        earlier = services.get((service.name, service.type))
-        if earlier is not None:
-            raise ConfigError(
-                f"duplicate service {service.name} {service.type}: it is in line {earlier.line} already",
-                file=entry.file,
-                line=entry.line,
-            )
         services[service.name, service.type] = service
     return tuple(services.values())

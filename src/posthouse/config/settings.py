@@ -35,9 +35,11 @@ class Settings:
         "service",
     )
 
+    config_directory: str
+    service: str  # name of the service in master.cf ("submission", "relay"), or ""
+
     def __init__(self, config_directory: str, settings: Mapping[str, Setting], service: str = "") -> None:
-        self.config_directory = config_directory
-        self.service = service  # name of the service in master.cf ("submission", "relay"), or ""
+        self.config_directory, self.service = config_directory, service
         self._set = settings
         self._texts: dict[str, str] = {}
         self._integers: dict[str, int] = {}
@@ -68,6 +70,13 @@ class Settings:
         if parameter is None:
             return default_of(name)
         return computed.default_value(self, name) if parameter.kind is Kind.COMPUTED else parameter.default
+
+    def expanded(self, value: str) -> str:
+        """Another text with its $names replaced by their values here. ConfigError where it is not well formed."""
+        try:
+            return expand(value, self._named)
+        except ExpansionError as error:
+            raise ConfigError(str(error)) from None
 
     def integer(self, name: str) -> int:
         """A number (of bytes, where it is a size). ConfigError where the value is none, or out of bounds."""

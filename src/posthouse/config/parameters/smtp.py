@@ -5,6 +5,12 @@ from __future__ import annotations
 from posthouse.config.types import Parameter, choice, flag, integer, maps, text, time, words
 
 PARAMETERS: tuple[Parameter, ...] = (
+    text("best_mx_transport", "", ""),
+    flag("disable_dns_lookups", "no", ""),
+    flag("disable_mime_output_conversion", "no", ""),
+    text("dnssec_probe", "ns:.", ""),
+    flag("ignore_mx_lookup_error", "no", ""),
+    flag("send_cyrus_sasl_authzid", "no", ""),
     choice("smtp_address_preference", "any", "", ("ipv6", "ipv4", "any"), 1),
     text("smtp_address_verify_target", "rcpt", "", 1),
     flag("smtp_always_send_ehlo", "yes", ""),

@@ -1,0 +1,158 @@
+"""postconf: what the configuration says, and changes to it (postconf(1))."""
+
+from __future__ import annotations
+
+import getopt
+import os
+import sys
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from posthouse.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+LETTERS = "aAbc:C:deEfFhHlmMno:pPtT:vxX#"
+MODES = "aAbdeEFlmMnPtTX#"
+PARAMETER_CLASSES = ("all", "builtin", "service", "user")
+
+_COMPATIBLE = {
+    "M": "cefvxoX#e",
+    "F": "cefhHovxe",
+    "P": "cefhHovxXe",
+}
+
+
+class UsageError(Exception):
+    """The command line asks for something that does not exist."""
+
+
+@dataclass(slots=True)
+class Request:
+    """A command line, taken apart."""
+
+    flags: set[str] = field(default_factory=set)
+    directory: str = "/etc/postfix"
+    directory_given: bool = False
+    overrides: list[str] = field(default_factory=list)
+    classes: set[str] = field(default_factory=set)
+    tls: str = ""
+    names: list[str] = field(default_factory=list)
+
+    @property
+    def edits(self) -> bool:
+        return bool(self.flags & {"e", "X", "#"})
+
+
+def warn(text: str) -> None:
+    """A line on standard error that stops nothing."""
+    sys.stdout.flush()
+    print(f"{program()}: warning: {text}", file=sys.stderr)
+
+
+def program() -> str:
+    """The name under which this command complains: as it was called."""
+    return os.path.basename(sys.argv[0]) or "postconf"
+
+
+def parse(arguments: Sequence[str]) -> Request:
+    """Take a command line apart. UsageError for what makes no sense."""
+    try:
+        options, names = getopt.gnu_getopt(list(arguments), LETTERS)
+    except getopt.GetoptError as error:
+        if len(error.opt) == 1 and "requires argument" not in str(error):
+            print(f"{program()}: invalid option -- '{error.opt}'", file=sys.stderr)
+        raise UsageError(usage()) from None
+    directory = os.environ.get("MAIL_CONFIG", "")
+    request = Request(names=names, directory=directory or "/etc/postfix", directory_given=bool(directory))
+    for option, value in options:
+        letter = option[1]
+        if letter == "c":
+            request.directory, request.directory_given = value, True
+        elif letter == "o":
+            if "=" not in value:
+                raise UsageError("-o option requires name=value")
+            request.overrides.append(value)
+        elif letter == "C":
+            if value not in PARAMETER_CLASSES:
+                raise UsageError(f"unknown parameter class: {value!r}")
+            request.classes.add(value)
+        elif letter == "T":
+            request.flags.add("T")
+            request.tls = value
+        else:
+            request.flags.add(letter)
+    return _checked(request)
+
+
+def _checked(request: Request) -> Request:
+    flags = request.flags
+    if {"h", "H"} <= flags:
+        raise UsageError("specify one of -h -H")
+    modes = [letter for letter in "abdeEfFhHlmMnoPptTxX#" if letter in flags]
+    edit = [letter for letter in "eX#" if letter in flags]
+    if len(edit) > 1:
+        raise UsageError(f"specify one of {' '.join('-' + letter for letter in edit)}")
+    views = [letter for letter in "dn" if letter in flags]
+    if len(views) > 1:
+        raise UsageError("specify one of -d -n")
+    for master in "MFP":
+        if master in flags:
+            for letter in modes:
+                if letter != master and letter not in _COMPATIBLE[master]:
+                    raise UsageError(f"with option -{master}, do not specify -{letter}")
+    if not edit and any("=" in name for name in request.names):
+        flags.add("e")
+    elif "X" in flags and "M" not in flags and any("=" in name for name in request.names):
+        raise UsageError("specify one of -e -X")
+    return request
+
+
+def usage() -> str:
+    """One line on what may be asked."""
+    words = ["-a", "-A", "-b", "-c config_dir", "-C param_class", "-d", "-e", "-f", "-F", "-h", "-H", "-l", "-m", "-M"]
+    words += ["-n", "-o name=value", "-p", "-P", "-t", "-T mode", "-v", "-x", "-X", "-#"]
+    return f"usage: postconf {' '.join(f'[{word}]' for word in words)} [name...]"
+
+
+def run(request: Request) -> int:
+    """Do what is asked. The exit status of the command."""
+    flags = request.flags
+    if request.edits:
+        from posthouse.commands import postconf_edit, postconf_edit_master
+
+        if flags & set("MFP"):
+            return postconf_edit_master.edit(request)
+        return postconf_edit.edit(request)
+    if flags & set("aAlmTbt"):
+        from posthouse.commands import postconf_lists
+
+        return postconf_lists.show(request)
+    if flags & set("MFP"):
+        from posthouse.commands import postconf_master
+
+        return postconf_master.show(request)
+    from posthouse.commands import postconf_show
+
+    return postconf_show.show(request)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command. Exit status 0, or 1 with a reason on standard error."""
+    try:
+        request = parse(sys.argv[1:] if arguments is None else arguments)
+        status = run(request)
+        sys.stdout.flush()
+    except (UsageError, ConfigError) as error:
+        sys.stdout.flush()
+        print(f"{program()}: fatal: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the reader (head, less) has seen enough
+        return 1
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
