@@ -48,7 +48,8 @@ def _can_return() -> bool:
 @contextlib.contextmanager
 def rights_of(uid: int, gid: int) -> Iterator[None]:
     """Root with the effective rights of a user for a while (writing counts against the user's quota then). For
-    processes of one thread; others than root keep their own."""
+    processes of one thread; others than root keep their own.
+    """
     if os.geteuid() != 0:
         yield
         return

@@ -70,7 +70,7 @@ def forget_users() -> None:
 
 
 def _can_be_a_name(name: str) -> bool:
-    return bool(name) and "\0" not in name and len(name) <= 256  # noqa: PLR2004
+    return bool(name) and "\0" not in name and len(name) <= 256
 
 
 def _from_entry(entry: pwd.struct_passwd) -> User:

@@ -77,9 +77,7 @@ class Child:
         letters = []
         for request in requests:
             path, size_limit, create = request.values
-            letters.append(
-                Letter(path, (wire.Piece(request.head), request.header, request.body), size_limit, create)
-            )
+            letters.append(Letter(path, (wire.Piece(request.head), request.header, request.body), size_limit, create))
         self._maildirs.deliver(letters)
         self._answer([(r.identifier, _failure(letter.failure)) for r, letter in zip(requests, letters, strict=True)])
         for request in requests:

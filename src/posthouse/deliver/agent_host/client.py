@@ -1,5 +1,6 @@
 """A worker's way to the agent host: what services/privileged.py promises, over sockets, without waiting for anything
-but the host's answers."""
+but the host's answers.
+"""
 
 from __future__ import annotations
 
@@ -211,7 +212,7 @@ class AgentClient:
         answered = await self._ask(
             command.identity, ("user", command.chroot), Operation.COMMAND, values, (command.head, command.content)
         )
-        if len(answered) != 3:  # noqa: PLR2004
+        if len(answered) != 3:
             return CommandResult(0, b"", _status(answered))
         status, output, timed_out = answered
         failure = Status("5.3.0", 0, "Command time limit exceeded") if timed_out else None
@@ -223,7 +224,7 @@ class AgentClient:
         """At most limit bytes; see PrivilegedAgent."""
         values = (path, min(limit, _READ_LIMIT), follow_links)
         answered = await self._ask(identity, ("user", ""), Operation.READ, values, (b"", Content(b"", b"")))
-        if len(answered) != 6:  # noqa: PLR2004
+        if len(answered) != 6:
             return _status(answered) or Status("4.3.0", 0, "no answer")
         data, owner, mode, exists, regular, problem = answered
         return UserFile(
@@ -240,7 +241,8 @@ class AgentClient:
         self, identity: Identity, argv: Sequence[str], environment: dict[str, str], limit: float, connection: int
     ) -> Status | None:
         """Start a command with the connection (a descriptor; it stays the caller's) as its standard input and output;
-        it is killed after limit (s, 0 never). Returns when it has been started."""
+        it is killed after limit (s, 0 never). Returns when it has been started.
+        """
         values = (identity.uid, identity.gid, list(argv), environment, limit)
         try:
             duplicate = os.dup(connection)

@@ -28,7 +28,8 @@ _KEPT_BELOW = 3  # standard input, output and error
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What the host may do: the directories of system mailboxes (mail_spool_directory), how many children at a time,
-    whether root's own rights are ever given (only to its mailbox in a spool directory)."""
+    whether root's own rights are ever given (only to its mailbox in a spool directory).
+    """
 
     spool_directories: tuple[str, ...] = ("/var/mail",)
     children: int = 400

@@ -1,5 +1,6 @@
 """The one process beside master that keeps root's rights: it makes and locks mailboxes in mail_spool_directory, where
-only root may, and writes them with the rights of their owner (local(8)). One per user; it does nothing else."""
+only root may, and writes them with the rights of their owner (local(8)). One per user; it does nothing else.
+"""
 
 from __future__ import annotations
 

@@ -122,9 +122,7 @@ def pack(
         owned.append(files[-1])
     else:
         buffers.append(body.data)
-    buffers[0] = _HEAD.pack(
-        identifier, operation, flags, len(meta), len(head), len(header.data), 0, offset, length
-    )
+    buffers[0] = _HEAD.pack(identifier, operation, flags, len(meta), len(head), len(header.data), 0, offset, length)
     return buffers, files, owned
 
 
@@ -154,7 +152,7 @@ def unpack(packet: bytes, files: list[int]) -> Request:
 def send(sock: socket.socket, buffers: Sequence[bytes | memoryview], files: Sequence[int] = ()) -> None:
     """Send one packet. BlockingIOError where there is no room now and the socket does not wait."""
     if files:
-        socket.send_fds(sock, buffers, list(files))  # type: ignore[arg-type]
+        socket.send_fds(sock, buffers, list(files))
     else:
         sock.sendmsg(buffers)
 

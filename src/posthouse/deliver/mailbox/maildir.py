@@ -1,5 +1,6 @@
 """Writes messages into Maildirs, many at once: all are written to tmp/, made durable together, moved to new/, and the
-directories made durable; only then is any of them reported as delivered (virtual(8), local(8))."""
+directories made durable; only then is any of them reported as delivered (virtual(8), local(8)).
+"""
 
 from __future__ import annotations
 
@@ -26,7 +27,8 @@ _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
 @dataclass(slots=True)
 class Letter:
     """A message on its way into the Maildir at path (with a slash at its end); failure tells what went wrong.
-    size_limit is in bytes, 0 none."""
+    size_limit is in bytes, 0 none.
+    """
 
     path: str
     pieces: tuple[Piece, ...]
@@ -47,7 +49,8 @@ class _Maildir:
 
 def _write_behind() -> Callable[[int], None]:
     """Start writing a file's data without waiting for it. Measured on ext4: a group of ten becomes durable in two
-    thirds of the time of plain fsync after fsync, without flushing other processes' files as syncfs would."""
+    thirds of the time of plain fsync after fsync, without flushing other processes' files as syncfs would.
+    """
     if not sys.platform.startswith("linux"):
         return lambda _file: None
     library = ctypes.CDLL(None, use_errno=True)

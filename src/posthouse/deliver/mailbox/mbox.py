@@ -20,7 +20,8 @@ _PASSING = frozenset({errno.EAGAIN, errno.EINTR, errno.ENFILE, errno.EMFILE, err
 @dataclass(frozen=True, slots=True)
 class Rules:
     """How to treat one mbox. cannot_open is the status of a file that cannot be opened (4.2.0 for virtual, 5.2.0 for
-    local); owner is the uid that the file must have (-1 any) and, as root in a spool directory, gets when it is made."""
+    local); owner is the uid that the file must have (-1 any) and, as root in a spool directory, gets when it is made.
+    """
 
     locks: tuple[str, ...]
     patience: Patience
