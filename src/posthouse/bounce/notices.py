@@ -82,7 +82,11 @@ class BounceService:
     async def success(self, message: QueuedMessage, results: list[Result]) -> list[QueuedMessage]:
         """NOTIFY=SUCCESS notices, and the reports that sendmail -bv and -v ask for."""
         trace, sender = message.envelope.trace, message.envelope.sender
-        if not sender or not results or trace & Trace.PROBE:
+        if trace & Trace.PROBE:
+            if self._house.probed is not None:
+                self._house.probed(message, results)
+            return []
+        if not sender or not results:
             return []
         if trace & (Trace.REPORT_ONLY | Trace.REPORT_DELIVERY):
             kind = "probe" if trace & Trace.REPORT_ONLY else ""

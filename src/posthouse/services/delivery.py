@@ -40,7 +40,8 @@ class DeliveryRequest:
 class Result:
     """What became of one recipient. connected: Unix time (s) when the connection stood (0.0: handed_over, no
     connection), finished: when this recipient was done; both for delays=a/b/c/d. logged_recipient replaces the address
-    in the log line where an agent changed it (local's alias members)."""
+    in the log line where an agent changed it (local's alias members).
+    """
 
     index: int
     outcome: Outcome
@@ -52,7 +53,8 @@ class Result:
 @dataclass(frozen=True, slots=True)
 class Report:
     """The results of a request, for each target at least one; a recipient that an alias expanded may have several, of
-    which any Deferred means "not done". destination_dead: the whole destination failed (the scheduler backs off)."""
+    which any Deferred means "not done". destination_dead: the whole destination failed (the scheduler backs off).
+    """
 
     results: tuple[Result, ...]
     destination_dead: Status | None = None
@@ -73,7 +75,8 @@ class DeliveryAgent(Protocol):
 
 class Bouncer(Protocol):
     """Makes notices for senders (bounce(8)). Each returns messages that are fit for the queue, so that the queue can
-    store them in the same transaction in which the original changes; [] where nobody is to be told."""
+    store them in the same transaction in which the original changes; [] where nobody is to be told.
+    """
 
     async def failure(self, message: QueuedMessage, results: list[Result]) -> list[QueuedMessage]:
         """Undeliverable mail: to the sender, to postmaster by notify_classes, double bounces."""
@@ -84,5 +87,9 @@ class Bouncer(Protocol):
         ...
 
     async def success(self, message: QueuedMessage, results: list[Result]) -> list[QueuedMessage]:
-        """NOTIFY=SUCCESS notices, and the reports of sendmail -v and -bv."""
+        """NOTIFY=SUCCESS notices, the reports of sendmail -v and -bv, and the answers to address verification's probes.
+
+        A message whose trace is REPORT_ONLY or PROBE ends here with all its results, deferred and bounced ones too: it
+        is neither bounced nor tried again.
+        """
         ...

@@ -8,7 +8,8 @@ from typing import Any
 
 from posthouse.config.master_cf import Service
 from posthouse.config.settings import Settings
-from posthouse.services.delivery import Bouncer, DeliveryAgent
+from posthouse.mail.message import QueuedMessage
+from posthouse.services.delivery import Bouncer, DeliveryAgent, Result
 from posthouse.services.intake import Cleanup, Intake
 from posthouse.services.privileged import PrivilegedAgent
 from posthouse.services.resolving import Rewriter
@@ -21,7 +22,8 @@ class House:
 
     settings is main.cf without any -o. dns is a posthouse.system.dns.Resolver. agent(name) is the delivery agent of
     the transport of that name in master.cf (KeyError where there is none). verify(address) tells of an address by
-    probing (address verification); flush(domain) makes the queue try a destination now (ETRN).
+    probing (posthouse.services.verifying.Verified), probed hears what came of a probe; flush(domain) makes the queue try
+    a destination now (ETRN).
     """
 
     settings: Settings
@@ -36,10 +38,12 @@ class House:
     agent: Callable[[str], DeliveryAgent] | None = None
     verify: Callable[[str], Awaitable[Any]] | None = None
     flush: Callable[[str], Awaitable[Any]] | None = None
+    probed: Callable[[QueuedMessage, list[Result]], None] | None = None
 
     def service(self, name: str, service_type: str = "unix") -> Service | None:
         """The service of master.cf with that name and type (fifo and pass count as unix)."""
-        return next((s for s in self.services if s.name == name and (s.type == "inet") == (service_type == "inet")), None)
+        wants_inet = service_type == "inet"
+        return next((s for s in self.services if s.name == name and (s.type == "inet") == wants_inet), None)
 
     def settings_of(self, service: Service) -> Settings:
         """main.cf with the service's -o on top."""

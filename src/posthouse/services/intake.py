@@ -28,7 +28,7 @@ class Submission:
 
     content has its line ends as LF and already carries the receiver's Received: field on top.
     cleanup_service names the service of master.cf whose settings apply. hold, discard and redirect are the actions of
-    access tables ("" none; otherwise hold and discard carry the text for the log). extra_bcc are recipients added by BCC.
+    access tables (hold and discard carry the text for the log, None without). extra_bcc are recipients added by BCC.
     queue_id may be "" where the receiver did not need one before. arrival is a Unix time (s).
     """
 

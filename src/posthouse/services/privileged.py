@@ -26,7 +26,8 @@ class MailFile:
     lock_attempts, lock_delay and stale_lock (s) are deliver_lock_attempts and so on. must_own: the mbox must belong to
     the user (strict_mailbox_ownership). in_spool: the mbox stands in mail_spool_directory, where only root may make it.
     any_file: a destination like /dev/null is fine too, and a dotlock that cannot be made is done without.
-    cannot_open is the status of a file that cannot be opened (5.2.0 for local(8), 4.2.0 for virtual(8))."""
+    cannot_open is the status of a file that cannot be opened (5.2.0 for local(8), 4.2.0 for virtual(8)).
+    """
 
     identity: Identity
     path: str
@@ -49,7 +50,8 @@ class MailFile:
 class Command:
     """A command to run. argv without a shell; directory "" is the agent's own. environment is all that it gets.
     stdin is head + content + tail, as the flags ask (eol is the line end). limit is in seconds, output_limit in bytes;
-    chroot "" is none; daemon is the name that complains when it cannot be run."""
+    chroot "" is none; daemon is the name that complains when it cannot be run.
+    """
 
     identity: Identity
     argv: tuple[str, ...]
@@ -69,8 +71,9 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class CommandResult:
-    """exit_status as of waitpid (negative: the signal that ended it); output is the start of stdout and stderr together.
-    failure is set where it could not be run at all or ran out of time."""
+    """exit_status as of waitpid (negative: the signal that ended it); output: the start of stdout and stderr together.
+    failure is set where it could not be run at all or ran out of time.
+    """
 
     exit_status: int
     output: bytes
@@ -82,7 +85,8 @@ class UserFile:
     """A file read with a user's rights: owner and mode of what was read; data None where there is none.
 
     exists and problem ("Permission denied") tell why data is None; regular is False for what is no plain file (a
-    symbolic link too, unless links are followed)."""
+    symbolic link too, unless links are followed).
+    """
 
     data: bytes | None
     owner: int = 0

@@ -22,7 +22,8 @@ class Resolution:
     """Where a recipient goes. transport is a service of master.cf; nexthop as in transport(5) ("" for local ones is the
     domain). recipient is the address to deliver to. error is set, with transport "error", when the address is no good
     ("5.1.3 bad address syntax"); failed means that a table could not answer (try later). routed: the sender
-    chose a route through the domain (user%other@domain, other!user@domain), see allow_untrusted_routing."""
+    chose a route through the domain (user%other@domain, other!user@domain), see allow_untrusted_routing.
+    """
 
     transport: str
     nexthop: str
@@ -38,7 +39,8 @@ class Rewriter(Protocol):
 
     async def rewrite(self, context: str, address: str) -> str:
         """The address completed for the context "local" (append_at_myorigin, append_dot_mydomain, source routes,
-        percent hack ...) or "remote" (remote_header_rewrite_domain), in internal form. "" stays ""."""
+        percent hack ...) or "remote" (remote_header_rewrite_domain), in internal form. "" stays "".
+        """
         ...
 
     async def resolve(self, sender: str, address: str) -> Resolution:
