@@ -1,8 +1,9 @@
-"""What policy knows of a session and its transaction: the facts that restrictions look at (SMTPD_POLICY_README's words)."""
+"""What policy knows of a session and its transaction: what restrictions look at (the words are SMTPD_POLICY_README's)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(slots=True)
@@ -12,9 +13,10 @@ class Request:
     client_name is the verified name ("unknown" if none), reverse_client_name the PTR name (unverified).
     client_name_code and reverse_client_name_code are 2, 4 or 5: known, temporary failure, does not exist.
     helo_name is None before HELO; sender is None before MAIL (and "" is the null sender); recipient likewise.
-    recipient_count counts recipients accepted so far; size is SIZE= (bytes, 0 not said) or, at end of data, the real one.
+    recipient_count counts recipients accepted so far; size is SIZE= (bytes, 0 not said), at end of data the real one.
     protocol_state is CONNECT, HELO, EHLO, MAIL, RCPT, DATA, END-OF-MESSAGE, VRFY or ETRN.
-    sender_bracketed and pipelined tell of the form in which commands came. queue_id is "" before there is one.
+    pipelined_unexpectedly tells of the form in which commands came. queue_id is "" before there is one.
+    memory is policy's own, from one command of the session to the next; a session keeps it, or one Request, throughout.
     """
 
     client_address: str
@@ -50,3 +52,4 @@ class Request:
     pipelined_unexpectedly: bool = False
     stress: str = ""
     notes: dict[str, str] = field(default_factory=dict)
+    memory: dict[str, Any] = field(default_factory=dict)

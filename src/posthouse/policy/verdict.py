@@ -30,7 +30,8 @@ class Action:
 @dataclass(frozen=True, slots=True)
 class Note:
     """A line for the log in the form of a reject ("warn", "info", "hold", "filter", "discard", "reject_warning",
-    "permit" ...): kind and the text after "RCPT from host[addr]: ". The session adds the rest (maillog.reject)."""
+    "permit" ...): kind and the text after "RCPT from host[addr]: ". The session adds the rest (maillog.reject).
+    """
 
     kind: str
     text: str

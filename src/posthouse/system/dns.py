@@ -255,7 +255,7 @@ def _negative_ttl(reply: dns.message.Message) -> int:
     """RFC 2308: the lesser of the SOA's TTL and its last field; without a SOA it is not kept."""
     for rrset in reply.authority:
         if rrset.rdtype == dns.rdatatype.SOA:
-            return min(rrset.ttl, rrset[0].minimum)
+            return int(min(rrset.ttl, rrset[0].minimum))
     return 0
 
 

@@ -1,0 +1,43 @@
+"""Warnings of smtpd(8) about its access restrictions, and about hosts' names."""
+
+from __future__ import annotations
+
+
+def unknown_restriction(name: str) -> str:
+    """A word that is no restriction."""
+    return f'unknown smtpd restriction: "{name}"'
+
+
+def ignored_after(ignored: str, final: str) -> str:
+    """A word after one that always ends the list."""
+    return f"restriction `{ignored}' after `{final}' is ignored"
+
+
+def access_word_needed(choices: tuple[str, ...], table: str) -> str:
+    """A bare table where no kind of lookup is implied."""
+    return f'specify one of ({", ".join(choices)}) before restriction "{table}"'
+
+
+def table_needed(restriction: str, argument: str) -> str:
+    """check_x_access without a table."""
+    return f'restriction {restriction}: bad argument "{argument}": need maptype:mapname'
+
+
+def server_needed(restriction: str) -> str:
+    """check_policy_service without a server."""
+    return f"restriction {restriction} must be followed by transport:server"
+
+
+def number_needed(restriction: str) -> str:
+    """Sleep without seconds."""
+    return f"restriction {restriction} must be followed by number"
+
+
+def domain_needed(restriction: str) -> str:
+    """A DNS list without its name."""
+    return f"restriction {restriction} requires domain name argument"
+
+
+def class_within_itself(name: str) -> str:
+    """A restriction class that leads back to itself."""
+    return f"restriction class {name} contains itself"

@@ -1,0 +1,170 @@
+"""Asks an access table about a client, a name or an address, and does what it says (access(5))."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from posthouse.errors import ConfigError, LookupFailed
+from posthouse.lookup.address_keys import access_keys, domain_keys
+from posthouse.lookup.client_keys import network_keys
+from posthouse.lookup.table import failure_warnings
+from posthouse.mail.address import fold_address
+from posthouse.mail.status import Status
+from posthouse.policy.access_action import AccessAction, Word, parse_action
+from posthouse.policy.answer import PERMIT, Answer, Permit, Postpone, Refuse, Unless, server_error
+from posthouse.policy.check import END_OF_DATA, RECIPIENT, Check
+from posthouse.policy.destinations import has_sender_given_route
+from posthouse.policy.tables import AccessTable
+from posthouse.policy.verdict import Action, Effect, Note
+
+NOT_FOUND = object()
+
+
+async def look_up_address(check: Check, table: AccessTable, address: str, what: str) -> Answer:
+    """A sender or recipient: whole address, domain and parents, local part."""
+    resolved = await check.resolve(address)
+    if "@" not in resolved.recipient:
+        check.means.log.warning(f"check_mail_access: no @domain in address: {resolved.recipient}")
+        return None
+    settings = check.means.settings
+    keys = (
+        key.text
+        for key in access_keys(
+            resolved.recipient, settings.text("recipient_delimiter"), parents_match=check.means.access_parents_match
+        )
+    )
+    answer = await first_answer(check, table, keys, (address, what))
+    if isinstance(answer, Permit) and what is RECIPIENT and has_sender_given_route(check, resolved):
+        return None
+    return None if answer is NOT_FOUND else answer  # type: ignore[return-value]
+
+
+async def look_up_domain(check: Check, table: AccessTable, name: str, subject: tuple[str, str]) -> object:
+    """A host or domain name and its parents."""
+    keys = domain_keys(fold_address(name), parents_match=check.means.access_parents_match)
+    return await first_answer(check, table, keys, subject)
+
+
+async def look_up_host(check: Check, table: AccessTable, host: tuple[str, str], subject: tuple[str, str]) -> Answer:
+    """A host's (name, address): the name and its parents, then the address and its networks."""
+    name, address = host
+    answer = await look_up_domain(check, table, name, subject)
+    if answer is NOT_FOUND:
+        answer = await first_answer(check, table, network_keys(address), subject)
+    return None if answer is NOT_FOUND else answer  # type: ignore[return-value]
+
+
+async def first_answer(check: Check, table: AccessTable, keys: Iterable[str], subject: tuple[str, str]) -> object:
+    """What the first key that the table knows leads to, or NOT_FOUND. Patterns are tried on the first key only."""
+    for key in keys:
+        try:
+            value = await table.find(key)
+        except LookupFailed as problem:
+            for text in failure_warnings(problem, key):
+                check.means.log.warning(text)
+            value = "451 4.3.5 Server configuration error"
+        if check.trace is not None:
+            check.learn("table", table.spec, key, value)
+        if value is not None:
+            return await apply_value(check, value, subject, (table.spec, key))
+        if table.is_pattern:
+            break
+    return NOT_FOUND
+
+
+async def apply_value(check: Check, value: str, subject: tuple[str, str], source: tuple[str, str]) -> Answer:
+    """Do what a table or policy server answered. subject is (name, its class) for texts; source is (table, key)."""
+    action = parse_action(value)
+    match action.word:
+        case Word.OK:
+            return PERMIT
+        case Word.DUNNO:
+            return None
+        case Word.RESTRICTIONS:
+            return await _ask_restrictions(check, action.argument, source)
+        case Word.REJECT | Word.DEFER | Word.CODE | Word.DEFER_IF_PERMIT | Word.DEFER_IF_REJECT:
+            return _refusal(check, action, subject)
+        case Word.WARN | Word.INFO:
+            check.notes.append(Note(action.word.value.lower(), action.argument))
+            return None
+        case _:
+            return _act(check, action, subject, source)
+
+
+def _refusal(check: Check, action: AccessAction, subject: tuple[str, str]) -> Answer:
+    name, what = subject
+    text = f"<{name}>: {what} rejected: "
+    match action.word:
+        case Word.CODE:
+            dsn = action.dsn or f"{action.code // 100}.7.1"
+            return Refuse(Status(dsn, action.code, text + (action.text or "Access denied")))
+        case Word.REJECT:
+            code = check.means.code("access_map_reject_code")
+            return Refuse(Status(action.dsn or "5.7.1", code, text + (action.text or "Access denied")))
+        case Word.DEFER:
+            code = check.means.code("access_map_defer_code")
+            return Refuse(Status(action.dsn or "4.7.1", code, text + (action.text or "Access denied")))
+        case _:
+            code = check.means.code("access_map_defer_code")
+            status = Status(action.dsn or "4.7.1", code, text + (action.text or "Service unavailable"))
+            unless = Unless.PERMIT if action.word is Word.DEFER_IF_PERMIT else Unless.REJECT
+            return Postpone(unless, status)
+
+
+def _act(check: Check, action: AccessAction, subject: tuple[str, str], source: tuple[str, str]) -> Answer:
+    """An action on the message; what is wrong with its argument goes to the log, and the action is not done."""
+    effect, argument = Effect(action.word.value), action.argument
+    problem = _argument_problem(check, effect, argument, source)
+    if problem:
+        check.means.log.warning(problem)
+        return None
+    name, what = subject
+    if effect in (Effect.HOLD, Effect.DISCARD):
+        said = argument or f"triggers {effect.value} action"
+    else:
+        said = f"triggers {effect.value} {argument}"
+    check.actions.append(Action(effect, argument))
+    if effect is not Effect.PREPEND:
+        check.notes.append(Note(effect.value.lower(), f"<{name}>: {what} {said}"))
+    if effect is Effect.DISCARD:
+        check.discarded = True
+        return PERMIT
+    return None
+
+
+def _argument_problem(check: Check, effect: Effect, argument: str, source: tuple[str, str]) -> str:
+    table, key = source
+    entry = f'access table {table} entry "{key}"'
+    match effect:
+        case Effect.FILTER if not argument:
+            return f"{entry} has FILTER entry without value"
+        case Effect.FILTER if ":" not in argument:
+            return f"{entry} requires transport:destination"
+        case Effect.REDIRECT | Effect.BCC if "@" not in argument:
+            return f"{entry} requires user@domain target"
+        case Effect.PREPEND if check.subject_class is END_OF_DATA:
+            return f"access table {table}: with smtpd_end_of_data_restrictions, action PREPEND is unavailable"
+        case Effect.PREPEND if not argument:
+            return f"{entry} has PREPEND entry without text"
+        case Effect.PREPEND if not _is_header(argument):
+            return f"{entry} requires header: text"
+        case _:
+            return ""
+
+
+def _is_header(text: str) -> bool:
+    name, colon, _ = text.partition(":")
+    name = name.rstrip(" \t")
+    return bool(colon and name) and all(33 <= ord(character) <= 126 for character in name)
+
+
+async def _ask_restrictions(check: Check, words: str, source: tuple[str, str]) -> Answer:
+    """A list of restrictions in place of an action."""
+    from posthouse.policy.evaluate import ask_members
+
+    try:
+        rules = check.means.rules_in_table(words, check.default_access)
+    except ConfigError as problem:
+        check.means.log.warning(f'access table {source[0]} entry "{source[1]}": {problem}')
+        raise server_error() from problem
+    return await ask_members(rules, check)

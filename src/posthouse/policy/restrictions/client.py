@@ -1,0 +1,96 @@
+"""Restrictions on the client: its address, its name, how it has proved who it is (smtpd_client_restrictions)."""
+
+from __future__ import annotations
+
+from posthouse.errors import LookupFailed
+from posthouse.mail.status import Status
+from posthouse.policy import check as names
+from posthouse.policy.answer import PERMIT, Answer, Refuse, lookup_trouble
+from posthouse.policy.catalogue import Permits, restriction
+from posthouse.policy.check import Check
+
+
+@restriction(permits=Permits.TRUSTED_CLIENT)
+async def permit_mynetworks(check: Check) -> Answer:
+    """Permit clients whose address (or name) is in mynetworks."""
+    networks, request = check.means.mynetworks, check.request
+    try:
+        if networks.blocking:
+            found = await networks.matches(request.client_name, request.client_address)
+        else:
+            found = networks.contains(request.client_name, request.client_address)
+    except LookupFailed as problem:
+        check.means.log.warning(f"mynetworks: {problem}")
+        raise lookup_trouble(check.client) from problem
+    return PERMIT if found else None
+
+
+@restriction(permits=Permits.TRUSTED_CLIENT)
+def permit_inet_interfaces(check: Check) -> Answer:
+    """Permit clients whose address is one of this machine's own (inet_interfaces)."""
+    return PERMIT if check.request.client_address in check.means.own_addresses() else None
+
+
+@restriction(permits=Permits.AUTHENTICATED_CLIENT)
+def permit_sasl_authenticated(check: Check) -> Answer:
+    """Permit clients that have logged in (RFC 4954)."""
+    return PERMIT if check.request.sasl_username else None
+
+
+@restriction(permits=Permits.AUTHENTICATED_CLIENT)
+def permit_tls_all_clientcerts(check: Check) -> Answer:
+    """Permit clients whose certificate a trusted authority has issued."""
+    return PERMIT if "tls_trusted" in check.request.notes else None
+
+
+@restriction(permits=Permits.AUTHENTICATED_CLIENT)
+async def permit_tls_clientcerts(check: Check) -> Answer:
+    """Permit clients whose certificate or public key has a fingerprint in relay_clientcerts."""
+    request = check.request
+    maps = check.means.maps("relay_clientcerts")
+    for print_ in (request.ccert_fingerprint, request.ccert_pubkey_fingerprint):
+        if not print_ or maps.empty:
+            continue
+        try:
+            if await maps.find(print_) is not None:
+                return PERMIT
+        except LookupFailed as problem:
+            check.means.log.warning(f"relay_clientcerts: lookup error for fingerprint '{print_}': {problem}")
+            raise lookup_trouble(check.client) from problem
+    return None
+
+
+@restriction()
+def permit_naked_ip_address(check: Check) -> Answer:
+    """No longer does anything but complain; a bare address as HELO name proves nothing."""
+    check.means.log.warning(
+        "restriction permit_naked_ip_address is deprecated. Use permit_mynetworks or permit_sasl_authenticated instead"
+    )
+    return None
+
+
+@restriction("reject_unknown_client")
+def reject_unknown_client_hostname(check: Check) -> Answer:
+    """Refuse clients whose address has no name, or whose name does not lead back to the address
+    (unknown_client_reject_code; 450 after a DNS problem).
+    """
+    request = check.request
+    if request.client_name != "unknown":
+        return None
+    return _unknown_client(check, request.client_name_code, "cannot find your hostname")
+
+
+@restriction()
+def reject_unknown_reverse_client_hostname(check: Check) -> Answer:
+    """Refuse clients whose address has no name at all (unknown_client_reject_code; 450 after a DNS problem)."""
+    request = check.request
+    if request.reverse_client_name != "unknown":
+        return None
+    return _unknown_client(check, request.reverse_client_name_code, "cannot find your reverse hostname")
+
+
+def _unknown_client(check: Check, name_code: int, problem: str) -> Answer:
+    code = check.means.code("unknown_client_reject_code") if name_code == 5 else 450
+    address = check.request.client_address
+    text = f"{names.CLIENT} rejected: {problem}, [{address}]"
+    return Refuse(Status("4.7.1" if code < 500 else "5.7.1", code, text))
