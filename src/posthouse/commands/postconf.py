@@ -72,11 +72,11 @@ def parse(arguments: Sequence[str]) -> Request:
             request.directory, request.directory_given = value, True
         elif letter == "o":
             if "=" not in value:
-                raise UsageError("-o option requires name=value")
+                raise UsageError(f"invalid parameter override: {value}: missing '=' after attribute name")
             request.overrides.append(value)
         elif letter == "C":
             if value not in PARAMETER_CLASSES:
-                raise UsageError(f"unknown parameter class: {value!r}")
+                raise UsageError(f'unknown -C option value "{value}" in "{value}"')
             request.classes.add(value)
         elif letter == "T":
             request.flags.add("T")

@@ -7,7 +7,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from posthouse.commands.postconf import Request, UsageError, warn
-from posthouse.commands.postconf_show import INDENT, LINE_LIMIT, Configuration, print_setting, read, warn_unused
+from posthouse.commands.postconf_show import (
+    INDENT,
+    LINE_LIMIT,
+    Configuration,
+    print_setting,
+    read,
+    warn_unused_overrides,
+)
 from posthouse.config.known import RUNS_COMMANDS, overrides_of
 from posthouse.config.master_cf import COLUMNS, Entry, unbraced
 from posthouse.config.settings import Settings
@@ -98,7 +105,7 @@ def _arguments_text(entry: Entry, length: int, *, fold: bool, settings: Settings
     options = True
     for piece in pieces:
         options = options and piece.startswith("-") and piece != "--"
-        if length > len(INDENT) and (options or length + 1 + len(piece) > LINE_LIMIT):
+        if length > len(INDENT) and (options or length + 1 + len(piece) >= LINE_LIMIT):
             text += f"\n{INDENT}{piece}"
             length = len(INDENT) + len(piece)
         else:
@@ -117,7 +124,7 @@ def show(request: Request) -> int:
     else:
         _show_overrides(request, configuration)
     sys.stdout.flush()
-    warn_unused(configuration)
+    warn_unused_overrides(configuration)
     return 0
 
 
@@ -130,7 +137,8 @@ def _requests(request: Request, parts: int) -> list[Wanted]:
     found = []
     for text in request.names:
         pieces = split_request(text, parts)
-        found.append(Wanted(text, *(*pieces, "*", "*")[:3]))
+        name, kind, field = [*pieces, "*", "*"][:3]
+        found.append(Wanted(text, name, kind, field))
     return found or [Wanted("", "*", "*", "*")]
 
 

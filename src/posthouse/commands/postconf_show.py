@@ -12,6 +12,7 @@ from posthouse.config import known, main_cf, master_cf
 from posthouse.config.main_cf import Place, Setting
 from posthouse.config.parameters import PARAMETERS
 from posthouse.config.settings import Settings, from_lines
+from posthouse.config.types import Kind
 from posthouse.errors import ConfigError
 
 LINE_LIMIT = 80
@@ -93,7 +94,7 @@ def read(request: Request, *, defaults_only: bool = False) -> Configuration:
     settings = from_lines(lines, directory)
     by_name = {line.name: line for line in lines}
     names = known.survey(by_name, entries, main, master)
-    for file, name in names.undefined:
+    for file, name in () if defaults_only else names.undefined:
         warn(f"{file}: undefined parameter: {name}")
     return Configuration(settings, by_name, entries, names, main, master)
 
@@ -103,6 +104,11 @@ def warn_unused(configuration: Configuration) -> None:
     for name, setting in configuration.lines.items():
         if not configuration.names.knows(name):
             warn(f"{configuration.main}: unused parameter: {name}={setting.value}")
+    warn_unused_overrides(configuration)
+
+
+def warn_unused_overrides(configuration: Configuration) -> None:
+    """Report -o settings in master.cf of names that nothing knows."""
     for entry in configuration.entries:
         for name, value in known.overrides_of(entry).items():
             if not configuration.names.knows(name):
@@ -120,11 +126,11 @@ def wanted_names(request: Request, configuration: Configuration) -> list[str]:
     classes = request.classes or {"all"}
     found: set[str] = set()
     if classes & {"all", "builtin"}:
-        found.update(PARAMETERS)
+        found.update(name for name in PARAMETERS if name not in names.service)
     if classes & {"all", "service"}:
         found.update(names.service)
     if classes & {"all", "user"} and "d" not in request.flags:
-        found.update(names.user)
+        found.update(name for name in names.user if name in configuration.lines)
     return sorted(found)
 
 
@@ -133,9 +139,13 @@ def value_of(configuration: Configuration, name: str, *, defaults: bool) -> str:
     setting = configuration.lines.get(name)
     if setting is not None and not defaults:
         return setting.value
-    if name in configuration.names.service:
-        return configuration.names.service[name]
     return configuration.settings.default(name)
+
+
+def is_template(name: str) -> bool:
+    """Whether a value is kept as written, because its $names are those of a recipient or a client."""
+    parameter = PARAMETERS.get(name)
+    return parameter is not None and parameter.kind is Kind.TEMPLATE
 
 
 def show(request: Request) -> int:
@@ -148,7 +158,7 @@ def show(request: Request) -> int:
         if "n" in request.flags and name not in configuration.lines:
             continue
         value = value_of(configuration, name, defaults=defaults)
-        if "x" in request.flags:
+        if "x" in request.flags and not is_template(name):
             value = settings.expanded(value)
         print_setting(request, name, value)
     if not defaults:

@@ -97,9 +97,8 @@ def _evaluate(body: str, lookup: Lookup, depth: int) -> str:
     if rest[0] not in "?:":
         raise ExpansionError(f'"{body}": expected "?" or ":" after the name')
     yes, no = _branches(rest, body)
-    if value:
-        return expand(yes, lookup, depth + 1) if yes is not None else value
-    return expand(no, lookup, depth + 1) if no is not None else ""
+    branch = yes if value else no
+    return expand(branch, lookup, depth + 1) if branch is not None else ""
 
 
 def _branches(rest: str, body: str) -> tuple[str | None, str | None]:

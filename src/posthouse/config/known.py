@@ -1,4 +1,4 @@
-"""Which names a configuration may use, which it uses, and which mean nothing (postconf(1)).
+"""Which names a configuration may use, which it uses, and which mean nothing.
 
 A name is known when it is a parameter of Postfix, a <transport>_... parameter of a service in master.cf, a parameter of a
 table in main.cf (ldap:name), a restriction class, or when the value of a known name refers to it as $name.
@@ -16,7 +16,7 @@ from posthouse.config.main_cf import Setting
 from posthouse.config.master_cf import Entry, unbraced
 from posthouse.config.parameters import PARAMETERS
 from posthouse.config.transports import SUFFIXES
-from posthouse.config.types import split_items
+from posthouse.config.types import Kind, split_items
 
 DELIVERY_AGENTS: Final = frozenset({"error", "lmtp", "local", "pipe", "smtp", "virtual"})
 """Daemons whose services have the queue manager's <transport>_... parameters."""
@@ -89,9 +89,7 @@ def service_parameters(entries: Iterable[Entry]) -> dict[str, str]:
         daemon = entry.fields[7]
         for suffix, general in SUFFIXES.items():
             if daemon in (RUNS_COMMANDS if suffix == "_time_limit" else DELIVERY_AGENTS):
-                name = entry.name + suffix
-                if name not in PARAMETERS:
-                    found[name] = f"${general}"
+                found[entry.name + suffix] = f"${general}"
     return found
 
 
@@ -166,10 +164,12 @@ def _register_tables(names: Names, values: Mapping[str, str], every: Mapping[str
 
 def _register_references(names: Names, file: str, values: Mapping[str, str], every: Mapping[str, str]) -> None:
     """What a known name refers to is known too, and so on; what has no value anywhere is undefined."""
-    waiting = [name for name in values if names.knows(name)]
+    waiting = [name for name in values if values is not every or names.knows(name)]
     seen = set(waiting)
     while waiting:
         name = waiting.pop()
+        if name in PARAMETERS and PARAMETERS[name].kind is Kind.TEMPLATE:
+            continue
         for reference in references(values.get(name, every.get(name, ""))):
             if reference not in values and reference not in every:
                 if not names.knows(reference) and reference not in LEGACY:

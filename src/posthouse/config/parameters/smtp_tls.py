@@ -23,7 +23,7 @@ PARAMETERS: tuple[Parameter, ...] = (
     text("smtp_tls_fingerprint_digest", "${{$compatibility_level} <level {3.6} ? {md5} : {sha256}}", "", 1),
     flag("smtp_tls_force_insecure_host_tlsa_lookup", "no", ""),
     text("smtp_tls_key_file", "$smtp_tls_cert_file", ""),
-    text("smtp_tls_loglevel", "0", "", 132055),
+    text("smtp_tls_loglevel", "0", ""),
     text("smtp_tls_mandatory_ciphers", "medium", "", 1),
     words("smtp_tls_mandatory_exclude_ciphers", "", ""),
     words("smtp_tls_mandatory_protocols", ">=TLSv1", ""),
