@@ -118,10 +118,9 @@ class Transports:
         """What a table says for the sender; "" where the defaults hold (nothing found, or DUNNO)."""
         if maps.empty:
             return ""
-        found = await find_address(maps, sender or self._null_keys[id(maps)], self._delimiters)
-        value = found
-        if value is None or value.upper() == "DUNNO":
+        found = await find_address(maps, sender or self._null_keys[id(maps)], delimiters=self._delimiters)
+        if found is None or found.value.upper() == "DUNNO":
             return ""
-        if not value:
-            self._log.warning(f"{maps.name}: ignoring null lookup result for {sender}")
-        return value
+        if not found.value:
+            self._log.warning(f"{', '.join(maps.specs)}: ignoring null lookup result for {sender}")
+        return found.value

@@ -1,4 +1,4 @@
-"""Lists of domains that decide an address class: mydestination, virtual_alias_domains, relay_domains ... (postconf(5))."""
+"""Lists of domains that decide an address class: mydestination, virtual_alias_domains ... (postconf(5))."""
 
 from __future__ import annotations
 

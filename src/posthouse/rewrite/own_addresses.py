@@ -1,4 +1,4 @@
-"""Whether an address literal such as user@[192.0.2.1] means this machine: inet_interfaces, proxy_interfaces (postconf(5))."""
+"""Whether a literal such as user@[192.0.2.1] means this machine: inet_interfaces, proxy_interfaces (postconf(5))."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _LOOPBACK = ("127.0.0.1", "::1")
 
 
 class OwnAddresses:
-    """The addresses at which mail reaches us. Names among them are resolved when an address literal is first asked for."""
+    """The addresses at which mail reaches us. Names among them are resolved at the first literal."""
 
     __slots__ = ("_known", "_words")
 

@@ -43,6 +43,7 @@ class TrivialRewrite:
         self._numeric_domain = settings.flag("resolve_numeric_domain")
         self._empty_address = settings.text("empty_address_recipient")
         self._myhostname = settings.text("myhostname")
+        self._delimiter = settings.text("recipient_delimiter")
         self._min_user = settings.flag("allow_min_user")
         self._unknown_alias = (
             "5.1.1 User unknown in virtual alias table"
@@ -89,7 +90,7 @@ class TrivialRewrite:
         return Resolution(route.transport, route.nexthop, recipient, kind, routed=routed)
 
     async def _strip_local_domains(self, address: str) -> tuple[str, bool]:
-        """Take off local domains as long as that uncovers another address; the rest with a domain, and if it is local."""
+        """Take off local domains while that uncovers another address; what is left, and whether it is local."""
         saved: str | None = None
         for _ in range(len(address) + 100):
             local, at, domain = address.rpartition("@")
@@ -134,11 +135,11 @@ class TrivialRewrite:
 
     async def _relocate(self, recipient: str, route: Route) -> Route:
         try:
-            place = await find_address(self._relocated, recipient, self._settings.text("recipient_delimiter"))
+            place = await find_address(self._relocated, recipient, delimiters=self._delimiter)
         except LookupFailed:
             self._log.warning("relocated_maps lookup failure")
             raise
-        return Route("error", f"5.1.6 User has moved to {place}") if place is not None else route
+        return Route("error", f"5.1.6 User has moved to {place.value}") if place is not None else route
 
 
 def _bad_syntax(recipient: str, kind: AddressClass = AddressClass.DEFAULT) -> Resolution:
