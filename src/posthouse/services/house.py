@@ -22,8 +22,8 @@ class House:
 
     settings is main.cf without any -o. dns is a posthouse.system.dns.Resolver. agent(name) is the delivery agent of
     the transport of that name in master.cf (KeyError where there is none). verify(address) tells of an address by
-    probing (posthouse.services.verifying.Verified), probed hears what came of a probe; flush(domain) makes the queue try
-    a destination now (ETRN).
+    probing (posthouse.services.verifying.Verified), probed hears what came of a probe; flush(domain) makes the queue
+    try a destination now (ETRN).
     """
 
     settings: Settings
