@@ -129,6 +129,10 @@ class IndexWriter:
         for key, value in entries:
             self.add(key, value)
 
+    def give_to(self, user: int, group: int) -> None:
+        """Make the new file belong to somebody else."""
+        os.chown(self._new, user, group)
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
