@@ -232,10 +232,10 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run(directory: str | None, words: list[str]) -> int:
-    from posthouse.config.settings import load
+    from posthouse.config.settings import directory_of, load
 
-    if directory:
-        os.environ["MAIL_CONFIG"] = directory
+    directory = os.path.abspath(directory_of(directory))
+    os.environ["MAIL_CONFIG"] = directory
     try:
         command = Postfix(load(directory), directory)
     except PosthouseError as trouble:

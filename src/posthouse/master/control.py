@@ -16,6 +16,7 @@ RELEASED = b"released"  # it schedules no mail any more; what it still takes in 
 RETIRE = b"retire"  # a new generation is there: release the queue, finish the sessions, end
 OWN_QUEUE = b"own queue"  # deliver what is in the queue, too
 STOP = b"stop"  # end soon
+AGENTS = b"agents"  # a socket to the agent host, which was started again, comes along
 NEW_LOG = b"new log"  # go on in the file that comes along
 
 

@@ -49,7 +49,7 @@ def create_folders(queue_directory: str, data_directory: str, mail_owner: str) -
 
 
 def owner_ids(mail_owner: str) -> tuple[int, int]:
-    """The uid and gid of mail_owner; (-1, -1) when an ordinary user runs the house. Raises ConfigError for no such user."""
+    """The uid and gid of mail_owner; (-1, -1) when an ordinary user runs the house. Raises ConfigError for no user."""
     if not processes.runs_as_root():
         return -1, -1
     try:

@@ -28,7 +28,7 @@ def _is_below(path: str, prefix: str) -> bool:
 
 
 def open_file(settings: Settings) -> int:
-    """The descriptor of maillog_file, made where it is missing; -1 for syslog and standard output. Raises ConfigError."""
+    """The descriptor of maillog_file, made if missing; -1 for syslog and standard output. Raises ConfigError."""
     path = file_name(settings)
     if not path or path == "/dev/stdout":
         return -1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import os
 import signal
 import time
@@ -14,6 +16,29 @@ from posthouse.system.log_sinks import Sink
 
 START_LIMIT_S = 60.0
 LOCK_PATIENCE_S = 5.0
+
+# What others import when first used.
+LAZY_MODULES = (
+    "asyncio.base_subprocess",
+    "concurrent.futures.thread",
+    "encodings.idna",
+    "encodings.punycode",
+    "stringprep",
+    "multiprocessing.connection",
+    "pcre2",
+    "lmdb",
+    "sqlite3",
+    "ssl",
+    "spf",
+    "dns.asyncresolver",
+    "email.utils",
+    "traceback",
+    "linecache",
+    "importlib.metadata",
+    "selectors",
+    "cryptography.x509",
+    "passlib.hash",
+)
 
 Announce = Callable[[str], None]
 
@@ -110,8 +135,32 @@ def _wait_for_news(fd: int, pid: int) -> int:
 
 
 def preload() -> None:
-    """Import what workers need before they are forked, so that they share it and start at once."""
-    from posthouse.master import agents, supervisor, wiring, worker  # noqa: F401
+    """Import the whole house before workers are forked: they share its memory and start at once.
+
+    Afterwards they have other rights, with which Python's own files may be out of reach.
+    """
+    import pkgutil
+
+    import posthouse
+
+    for package in sorted(module.name for module in pkgutil.iter_modules(posthouse.__path__) if module.ispkg):
+        if package != "commands":
+            _import_all(f"posthouse.{package}")
+    for name in LAZY_MODULES:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+
+
+def _import_all(name: str) -> None:
+    import pkgutil
+
+    package = importlib.import_module(name)
+    for module in pkgutil.iter_modules(package.__path__, f"{name}."):
+        if module.ispkg:
+            _import_all(module.name)
+        else:
+            with contextlib.suppress(ImportError):  # a table type whose library is not installed, say
+                importlib.import_module(module.name)
 
 
 def running_pid(queue_directory: str) -> int:

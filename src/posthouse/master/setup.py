@@ -93,6 +93,14 @@ def _give_to_owner(setup: Setup) -> None:
             os.chown(endpoint.address, owner, group)
 
 
+def forget_unused(former: Setup | None, current: Setup) -> None:
+    """In a new worker: close its copies of the sockets that only the former generation listens on."""
+    kept = set(map(id, current.sockets.values()))
+    for sock in former.sockets.values() if former is not None else ():
+        if id(sock) not in kept:
+            sock.close()
+
+
 def close_unused(former: Setup, current: Setup) -> None:
     """Close the sockets that only the former generation listened on."""
     kept = set(map(id, current.sockets.values()))

@@ -140,7 +140,7 @@ class Shares:
         share.running = asyncio.get_running_loop().create_task(share.queue_manager.run())
 
     async def _close(self, share: Share) -> None:
-        while share.in_hand:
+        while share.in_hand:  # noqa: ASYNC110 - a few commits at most, and only at the end
             await asyncio.sleep(0.005)
         await share.queue_manager.stop()
         if share.running is not None:

@@ -95,7 +95,6 @@ class Master:
         """The agents end last: workers finish their deliveries with them."""
         if all(child.role == agents.ROLE for child in self._children.values()):
             for child in self._children.values():
-                child.line.say(control.STOP)
                 os.kill(child.pid, signal.SIGTERM)
 
     # Time
@@ -130,14 +129,27 @@ class Master:
         return child
 
     def _start_agents(self) -> None:
-        self._fork(agents.ROLE, 0, lambda line: agents.run(self._setup, self._sink, line))
+        host = self._fork(agents.ROLE, 0, lambda line: agents.run(self._setup, line))
+        for child in self._children.values():
+            if child.role == "worker" and (sock := agents.introduce(host.line)) is not None:
+                with sock:
+                    child.line.say(control.AGENTS, sock.fileno())
 
     def _start_worker(self, slot: int) -> None:
         alone = not any(c.role == "worker" and c.is_retiring and not c.has_released for c in self._children.values())
         if self._former is not None:
             alone = False
-        current, sink = self._setup, self._sink
-        self._fork("worker", slot, lambda line: worker.run(current, sink, line, slot, owns_queue=alone))
+        current, former, sink = self._setup, self._former, self._sink
+        host = next((child for child in self._children.values() if child.role == agents.ROLE), None)
+        sock = agents.introduce(host.line) if host is not None else None
+
+        def run(line: Line) -> int:
+            setup.forget_unused(former, current)
+            return worker.run(current, sink, worker.Lines(line, sock), slot, owns_queue=alone)
+
+        self._fork("worker", slot, run)
+        if sock is not None:
+            sock.close()
 
     def _start_generation(self) -> None:
         for slot in range(self._setup.workers):
@@ -278,5 +290,6 @@ class Master:
         if fd < 0:
             return
         for child in self._children.values():
-            child.line.say(control.NEW_LOG, fd)
+            if child.role == "worker":
+                child.line.say(control.NEW_LOG, fd)
         self._sink.replace(fd)

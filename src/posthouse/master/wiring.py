@@ -8,24 +8,30 @@ import socket
 from typing import Any
 
 from posthouse.config.master_cf import Service
+from posthouse.deliver.agent_host.client import AgentClient
 from posthouse.master.intake import HouseIntake
 from posthouse.master.setup import PICKUP_SOCKET, Setup
 from posthouse.master.shares import Shares
 from posthouse.master.sockets import Endpoint
 from posthouse.receive.pickup import Pickup
+from posthouse.receive.smtpd.service import SmtpdService
 from posthouse.services.delivery import DeliveryAgent
 from posthouse.services.house import House
 from posthouse.system.log_sinks import Sink
+
+LAST_SESSIONS_S = 3600.0
+SHORT_GRACE_S = 2.0
 
 
 class Wiring:
     """Everything that one worker runs."""
 
-    def __init__(self, setup: Setup, sink: Sink, slot: int) -> None:
-        self._setup, self._slot = setup, slot
+    def __init__(self, setup: Setup, sink: Sink, slot: int, agents: socket.socket | None) -> None:
+        self._setup, self._slot, self._agents_socket = setup, slot, agents
+        self._client: AgentClient | None = None
         self.house = House(setup.settings, setup.services, sink)
         self._agents: dict[str, DeliveryAgent] = {}
-        self._smtpds: dict[tuple[str, str], Any] = {}
+        self._smtpds: dict[tuple[str, str], SmtpdService] = {}
         self._servers: list[asyncio.Server] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._shares: Shares | None = None
@@ -40,6 +46,8 @@ class Wiring:
 
     async def open(self) -> None:
         """Build the house and begin to receive."""
+        if self._agents_socket is not None:
+            self.reach_agents(self._agents_socket)
         self._fill_in_joints()
         self._open_queue()
         await self._serve_inet()
@@ -59,20 +67,30 @@ class Wiring:
         await self.shares.release()
 
     async def sessions_ended(self) -> None:
-        """Until the last SMTP session has come to its end."""
-        await asyncio.gather(*(smtpd.drained() for smtpd in self._smtpds.values()))
+        """Until the last SMTP session has come to its end, at most for an hour."""
+        await asyncio.gather(*(smtpd.close(LAST_SESSIONS_S) for smtpd in self._smtpds.values()))
 
     async def close(self) -> None:
         """End sessions and deliveries briefly, and close the stores."""
         await self._stop_listening()
-        await asyncio.gather(*(smtpd.close() for smtpd in self._smtpds.values()))
+        await asyncio.gather(*(smtpd.close(SHORT_GRACE_S) for smtpd in self._smtpds.values()))
         await self.shares.close()
         await asyncio.gather(*(agent.close() for agent in self._agents.values()))
+        if self._client is not None:
+            self._client.close()
+
+    def reach_agents(self, sock: socket.socket) -> None:
+        """The agent host is there (again); sock is our end of a socket to it."""
+        if self._client is None:
+            self._client = AgentClient(asyncio.get_running_loop(), sock)
+            self.house.privileged = self._client
+        else:
+            self._client.reconnect(sock)
 
     # Joints
 
     def _fill_in_joints(self) -> None:
-        from posthouse.bounce.notices import Notices
+        from posthouse.bounce.notices import BounceService
         from posthouse.cleanup.service import CleanupService
         from posthouse.rewrite.trivial_rewrite import TrivialRewrite
         from posthouse.system.dns import Resolver
@@ -80,7 +98,7 @@ class Wiring:
         house = self.house
         house.dns = Resolver()
         house.rewriter = TrivialRewrite(house.settings, house)
-        house.bouncer = Notices(house.settings, house)
+        house.bouncer = BounceService(house.settings, house)
         house.agent = self._agent
         for service in house.services:
             if service.command == "cleanup":
@@ -111,8 +129,6 @@ class Wiring:
     # Listening
 
     async def _serve_inet(self) -> None:
-        from posthouse.receive.smtpd.service import SmtpdService
-
         loop = asyncio.get_running_loop()
         for endpoint, sock in self._setup.sockets.items():
             service = self._service_of(endpoint)
@@ -124,9 +140,9 @@ class Wiring:
                 self._smtpds[endpoint.service] = smtpd
             copy = sock.dup()
             if endpoint.family == socket.AF_UNIX:
-                self._servers.append(await loop.create_unix_server(smtpd.protocol_factory(), sock=copy))
+                self._servers.append(await loop.create_unix_server(smtpd.protocol_factory, sock=copy))
             else:
-                self._servers.append(await loop.create_server(smtpd.protocol_factory(), sock=copy))
+                self._servers.append(await loop.create_server(smtpd.protocol_factory, sock=copy))
 
     def _service_of(self, endpoint: Endpoint) -> Service | None:
         return next((s for s in self.house.services if (s.name, s.type) == endpoint.service), None)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import os
 import signal
+import socket
+from dataclasses import dataclass
 
 import uvloop
 
@@ -18,10 +19,17 @@ from posthouse.system import processes
 from posthouse.system.log_sinks import Sink
 
 GARBAGE_THRESHOLD = 50_000
-SESSIONS_LIMIT_S = 3600.0
 
 
-def run(setup: Setup, sink: Sink, line: Line, slot: int, *, owns_queue: bool) -> int:
+@dataclass(slots=True)
+class Lines:
+    """A worker's ways to the rest of the house: to master, and to the agent host (None while that is down)."""
+
+    master: Line
+    agents: socket.socket | None
+
+
+def run(setup: Setup, sink: Sink, lines: Lines, slot: int, *, owns_queue: bool) -> int:
     """The process: becomes mail_owner, serves until told to end, returns the exit code."""
     master = os.getppid()
     processes.raise_file_limit()
@@ -31,7 +39,7 @@ def run(setup: Setup, sink: Sink, line: Line, slot: int, *, owns_queue: bool) ->
     gc.unfreeze()
     gc.freeze()
     gc.set_threshold(GARBAGE_THRESHOLD, 20, 20)
-    worker = Worker(setup, sink, line, slot)
+    worker = Worker(setup, sink, lines, slot)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(worker.live(owns_queue=owns_queue))
 
@@ -39,9 +47,9 @@ def run(setup: Setup, sink: Sink, line: Line, slot: int, *, owns_queue: bool) ->
 class Worker:
     """The life of one worker process."""
 
-    def __init__(self, setup: Setup, sink: Sink, line: Line, slot: int) -> None:
-        self._setup, self._sink, self._line, self._slot = setup, sink, line, slot
-        self._wiring = Wiring(setup, sink, slot)
+    def __init__(self, setup: Setup, sink: Sink, lines: Lines, slot: int) -> None:
+        self._sink, self._line = sink, lines.master
+        self._wiring = Wiring(setup, sink, slot, lines.agents)
         self._ending = asyncio.Event()
         self._is_retiring = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -70,6 +78,8 @@ class Worker:
             word, fd = heard
             if word == control.NEW_LOG and fd >= 0:
                 self._sink.replace(fd)
+            elif word == control.AGENTS and fd >= 0:
+                self._wiring.reach_agents(socket.socket(fileno=fd))
             elif fd >= 0:
                 os.close(fd)
             if not word or word == control.STOP:
@@ -90,6 +100,5 @@ class Worker:
         """Hand the queue over, let sessions come to their end, and end."""
         await self._wiring.release()
         self._line.say(control.RELEASED)
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._wiring.sessions_ended(), SESSIONS_LIMIT_S)
+        await self._wiring.sessions_ended()
         self._ending.set()

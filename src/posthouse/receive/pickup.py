@@ -1,6 +1,6 @@
 """pickup(8): takes what sendmail(1) left in maildrop/, and puts it into the queue.
 
-Anybody may write into that folder, so each file is judged: who owns it is who submitted it, and what it says is checked.
+Anybody may write into that folder, so each file is judged: its owner is who submitted it, and what it says is checked.
 """
 
 from __future__ import annotations
