@@ -1,4 +1,4 @@
-# make setup   a Python environment in .venv, from wheels of pinned versions
+# make setup   a Python environment in .venv, from wheels of pinned versions (pyspf, one plain module, has none)
 # make run     a mail server of your own on free ports, with mail going through it (Ctrl-C ends it)
 # make test    the tests; no root needed
 # make check   style, types, layers, sizes
@@ -22,7 +22,9 @@ setup: $(VENV)/.ready
 $(VENV)/.ready: pyproject.toml requirements/constraints.txt requirements/runtime.txt requirements/development.txt
 	packaging/find_python $(BIN)/python || $(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: \
-		-c requirements/constraints.txt -r requirements/runtime.txt -r requirements/development.txt
+		-c requirements/constraints.txt setuptools
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --no-binary pyspf \
+		--no-build-isolation --use-pep517 -c requirements/constraints.txt -r requirements/runtime.txt -r requirements/development.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
 

@@ -21,37 +21,11 @@ MAX_HELD_LINES = 100_000
 LINE_LIMIT = 2000
 SYSLOG_PATHS = ("/dev/log", "/var/run/syslog", "/var/run/log")
 SEVERITIES = {"panic": 2, "fatal": 2, "error": 3, "warning": 4, "info": 6}
-FACILITIES = {
-    name: code
-    for code, name in enumerate(
-        [
-            "kern",
-            "user",
-            "mail",
-            "daemon",
-            "auth",
-            "syslog",
-            "lpr",
-            "news",
-            "uucp",
-            "cron",
-            "authpriv",
-            "ftp",
-            "ntp",
-            "security",
-            "console",
-            "solaris-cron",
-            "local0",
-            "local1",
-            "local2",
-            "local3",
-            "local4",
-            "local5",
-            "local6",
-            "local7",
-        ]
-    )
-}
+_FACILITY_NAMES = (
+    "kern user mail daemon auth syslog lpr news uucp cron authpriv ftp ntp security console solaris-cron "
+    "local0 local1 local2 local3 local4 local5 local6 local7"
+)
+FACILITIES = {name: code for code, name in enumerate(_FACILITY_NAMES.split())}
 
 _CONTROLS = dict.fromkeys((*range(9), *range(10, 32), 127), "?") | {9: "?", 10: "?", 13: "?"}
 
