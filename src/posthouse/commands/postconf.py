@@ -14,14 +14,18 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 LETTERS = "aAbc:C:deEfFhHlmMno:pPtT:vxX#"
-MODES = "aAbdeEFlmMnPtTX#"
 PARAMETER_CLASSES = ("all", "builtin", "service", "user")
 
+_EXCLUSIVE = ("aAbFlmMPtT", "hH", "dn", "deX#", "eX#n", "eX#fx", "eX#hH", "eX#p")
+"""Options of which one excludes the others."""
+
 _COMPATIBLE = {
-    "M": "cefvxoX#e",
-    "F": "cefhHovxe",
-    "P": "cefhHovxXe",
+    "M": "cefvxX#",
+    "F": "cefhHvx",
+    "P": "cefhHvxX",
+    **dict.fromkeys("aAlmtbT", "cv"),
 }
+"""What may go with an option that is a mode of its own."""
 
 
 class UsageError(Exception):
@@ -138,6 +142,17 @@ def run(request: Request) -> int:
     return postconf_show.show(request)
 
 
+def complaint(error: UsageError | ConfigError) -> str:
+    """The text for an error, as Postfix words it."""
+    from posthouse.config.master_cf import ColumnError
+
+    if not isinstance(error, ColumnError):
+        return str(error)
+    if error.text == "bad field count":
+        return f"file {error.file}: line {error.line}: {error.text}"
+    return error.text
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command. Exit status 0, or 1 with a reason on standard error."""
     try:
@@ -146,7 +161,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except (UsageError, ConfigError) as error:
         sys.stdout.flush()
-        print(f"{program()}: fatal: {error}", file=sys.stderr)
+        print(f"{program()}: fatal: {complaint(error)}", file=sys.stderr)
         return 1
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the reader (head, less) has seen enough

@@ -118,7 +118,7 @@ def _change(request: Request, text: str, file: str) -> Change:
         return _service_change(request, text, target, value, file)
     pieces = split_request(target, 3)
     if len(pieces) != 3:
-        what = "field_name" if "F" in request.flags else "parameter_name"
+        what = "field_name" if "F" in request.flags else "parameter"
         letters = "-Fe or -FX" if "F" in request.flags else "-Pe or -PX"
         raise UsageError(f"{letters} requires service_name/type/{what}")
     name, kind, field = (piece.strip() for piece in pieces)
@@ -139,6 +139,8 @@ def _service_change(request: Request, text: str, target: str, value: str, file: 
         raise UsageError("-Me, -MX or -M# requires service_name/type")
     if "e" not in request.flags:
         return Change(text, pieces[0], pieces[1], lambda _entry: None)
+    if "=" not in text:
+        raise UsageError(f"missing '=' after attribute name: \"{text}\"")
     columns = value.split(None, 8)
     if len(columns) < 8:
         raise UsageError(f'bad field count: "{text}"')

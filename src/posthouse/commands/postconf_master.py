@@ -103,9 +103,12 @@ def _arguments_text(entry: Entry, length: int, *, fold: bool, settings: Settings
         return "".join(f" {piece}" for piece in pieces)
     text = ""
     options = True
+    after_option = False
     for piece in pieces:
         options = options and piece.startswith("-") and piece != "--"
-        if length > len(INDENT) and (options or length + 1 + len(piece) >= LINE_LIMIT):
+        own_line = options or after_option
+        after_option = options
+        if length > len(INDENT) and (own_line or length + 1 + len(piece) >= LINE_LIMIT):
             text += f"\n{INDENT}{piece}"
             length = len(INDENT) + len(piece)
         else:

@@ -1,7 +1,7 @@
 """Which names a configuration may use, which it uses, and which mean nothing.
 
-A name is known when it is a parameter of Postfix, a <transport>_... parameter of a service in master.cf, a parameter of a
-table in main.cf (ldap:name), a restriction class, or when the value of a known name refers to it as $name.
+A name is known when it is a parameter of Postfix, a <transport>_... parameter of a service in master.cf, a parameter
+of a table in main.cf (ldap:name), a restriction class, or when the value of a known name refers to it as $name.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ def split_setting(line: str) -> tuple[str, str] | str:
     """The name and the value of "name = value", or what is wrong with the line, in Postfix's words."""
     name, sign, value = line.partition("=")
     name = name.strip()
-    if not sign:
+    if not sign or len(name.split()) > 1:
         return "missing '=' after attribute name"
     if not name:
         return "missing attribute name"

@@ -40,6 +40,17 @@ class Service:
     line: int = 0
 
 
+class ColumnError(ConfigError):
+    """A line of master.cf whose columns make no sense. text is Postfix's, hint says what was expected."""
+
+    def __init__(self, text: str, hint: str, *, file: str, line: int) -> None:
+        super().__init__(text, file=file, line=line)
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{super().__str__()} ({self.hint})"
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A line of master.cf in its columns, as written: eight fields, then the words ({...} in braces)."""
@@ -119,10 +130,10 @@ def parse_entries(text: str, file: str) -> list[Entry]:
         line = " ".join(line.split())
         columns = line.split(None, 8)
         if len(columns) < 8:
-            raise ConfigError(f"bad field count{_missing(columns)}", file=file, line=number)
+            raise ColumnError("bad field count", _missing(columns), file=file, line=number)
         wrong = check_columns(columns, line)
         if wrong:
-            raise ConfigError(f"{wrong}{_explained(columns)}", file=file, line=number)
+            raise ColumnError(wrong, _explained(columns), file=file, line=number)
         try:
             words = split_words(columns[8]) if len(columns) > 8 else []
         except ValueError as error:
@@ -132,14 +143,14 @@ def parse_entries(text: str, file: str) -> list[Entry]:
 
 
 def _missing(columns: list[str]) -> str:
-    return f": {len(columns)} of the 8 columns {' '.join(COLUMNS)}"
+    return f"there are {len(columns)} of the 8 columns {' '.join(COLUMNS)}"
 
 
 def _explained(columns: list[str]) -> str:
     """A hint where a dash is missing or two have grown together: the columns have slipped."""
     if any(set(column) == {"-"} and len(column) > 1 for column in columns[:7]):
-        return f" (a space is missing between two dashes: the columns are {' '.join(COLUMNS)})"
-    return f" (the columns are {' '.join(COLUMNS)})"
+        return f"is a space missing between two dashes? the columns are {' '.join(COLUMNS)}"
+    return f"the columns are {' '.join(COLUMNS)}"
 
 
 def options_of(entry: Entry) -> tuple[dict[str, str], tuple[str, ...]]:
