@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from posthouse.errors import ConfigError
 from posthouse.maillog import policy as texts
 from posthouse.policy.answer import Answer, server_error
 from posthouse.policy.catalogue import Restriction, Takes, find
 from posthouse.policy.check import Check
+from posthouse.policy.dns_lists import BadFilter, parse_dns_list
 from posthouse.policy.evaluate import Rule, RuleList
 from posthouse.policy.means import Means
 from posthouse.policy.words import split_words, without_braces
@@ -94,6 +96,11 @@ class _Builder:
             prepared = self.means.table(argument)
         elif restriction.takes is Takes.NUMBER:
             prepared = int(argument)
+        elif restriction.takes is Takes.DNS_LIST:
+            try:
+                prepared = parse_dns_list(argument)
+            except BadFilter as problem:
+                raise ConfigError(f"{restriction.name} {argument}: {problem}") from problem
         elif restriction.takes is Takes.SERVER:
             prepared = self.means.policy_servers.server(without_braces(argument))
         function = restriction.function

@@ -34,6 +34,7 @@ class Means:
         self._lists_in_tables: dict[tuple[str, str], tuple[Rule, ...]] = {}
         self._servers: PolicyServers | None = None
         self._own: frozenset[str] | None = None
+        self.complained: dict[str, float] = {}  # DNS lists that do not answer us, and when we said so
 
     def code(self, parameter: str) -> int:
         """A reply code from the settings."""

@@ -1,4 +1,4 @@
-"""What policy knows of a session and its transaction: what restrictions look at (the words are SMTPD_POLICY_README's)."""
+"""What policy knows of a session and its transaction: what restrictions look at (words as in SMTPD_POLICY_README)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The access policy delegation protocol (SMTPD_POLICY_README): name=value lines, an empty line; back comes an action."""
+"""The access policy delegation protocol (SMTPD_POLICY_README): name=value lines, an empty line; back comes action=."""
 
 from __future__ import annotations
 

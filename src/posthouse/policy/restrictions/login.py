@@ -1,0 +1,76 @@
+"""Restrictions that hold a sender address against the login that may use it (smtpd_sender_login_maps)."""
+
+from __future__ import annotations
+
+from posthouse.errors import LookupFailed
+from posthouse.lookup.address_keys import find_address
+from posthouse.lookup.table import failure_warnings
+from posthouse.mail.status import Status
+from posthouse.policy.answer import Answer, Refuse, lookup_trouble
+from posthouse.policy.catalogue import Stage, restriction
+from posthouse.policy.check import SENDER, Check
+
+
+async def _owners(check: Check) -> frozenset[str] | None:
+    """The logins that own the sender's address; None where nobody does."""
+    sender = check.request.sender or ""
+    maps = check.means.maps("smtpd_sender_login_maps")
+    if not sender or maps.empty:
+        return None
+    resolved = await check.resolve(sender)
+    delimiters = check.means.settings.text("recipient_delimiter")
+    try:
+        found = await find_address(
+            maps, resolved.recipient, delimiters=delimiters, is_local=check.means.is_local_domain
+        )
+    except LookupFailed as problem:
+        for text in failure_warnings(problem, resolved.recipient):
+            check.means.log.warning(text)
+        raise lookup_trouble(sender) from problem
+    if check.trace is not None:
+        check.learn("table", "smtpd_sender_login_maps", resolved.recipient, found.value if found else None)
+    return None if found is None else frozenset(found.value.replace(",", " ").lower().split())
+
+
+def _refuse(check: Check, text: str) -> Refuse:
+    return Refuse(Status("5.7.1", 553, f"<{check.request.sender}>: {SENDER} rejected: {text}"))
+
+
+@restriction("reject_unauth_sender_login_mismatch", stages=Stage.WITH_SENDER)
+async def reject_unauthenticated_sender_login_mismatch(check: Check) -> Answer:
+    """Refuse a sender that belongs to a login, from a client that has not logged in."""
+    if check.request.sasl_username or await _owners(check) is None:
+        return None
+    return _refuse(check, "not logged in")
+
+
+@restriction("reject_auth_sender_login_mismatch", stages=Stage.WITH_SENDER)
+async def reject_authenticated_sender_login_mismatch(check: Check) -> Answer:
+    """Refuse a sender that does not belong to the client's login."""
+    return await _refuse_wrong_owner(check, only_known=False)
+
+
+async def _refuse_wrong_owner(check: Check, *, only_known: bool) -> Answer:
+    login = check.request.sasl_username
+    if not login or not check.request.sender:
+        return None
+    owners = await _owners(check)
+    if (owners is None and only_known) or (owners is not None and login.lower() in owners):
+        return None
+    return _refuse(check, f"not owned by user {login}")
+
+
+@restriction(stages=Stage.WITH_SENDER)
+async def reject_known_sender_login_mismatch(check: Check) -> Answer:
+    """As reject_sender_login_mismatch, for senders in smtpd_sender_login_maps only."""
+    if not check.request.sasl_username:
+        return await reject_unauthenticated_sender_login_mismatch(check)
+    return await _refuse_wrong_owner(check, only_known=True)
+
+
+@restriction(stages=Stage.WITH_SENDER)
+async def reject_sender_login_mismatch(check: Check) -> Answer:
+    """Refuse a sender that belongs to another login than the client's, or to one while the client has none."""
+    if check.request.sasl_username:
+        return await _refuse_wrong_owner(check, only_known=False)
+    return await reject_unauthenticated_sender_login_mismatch(check)
