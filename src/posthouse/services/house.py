@@ -9,6 +9,7 @@ from typing import Any
 from posthouse.config.master_cf import Service
 from posthouse.config.settings import Settings
 from posthouse.mail.message import QueuedMessage
+from posthouse.services.counting import ClientCounter
 from posthouse.services.delivery import Bouncer, DeliveryAgent, Result
 from posthouse.services.intake import Cleanup, Intake
 from posthouse.services.privileged import PrivilegedAgent
@@ -38,6 +39,7 @@ class House:
     agent: Callable[[str], DeliveryAgent] | None = None
     verify: Callable[[str], Awaitable[Any]] | None = None
     flush: Callable[[str], Awaitable[Any]] | None = None
+    anvil: ClientCounter | None = None
     probed: Callable[[QueuedMessage, list[Result]], None] | None = None
 
     def service(self, name: str, service_type: str = "unix") -> Service | None:

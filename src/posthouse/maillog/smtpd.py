@@ -1,0 +1,136 @@
+"""The lines that smtpd(8) writes to the log; pflogsumm, fail2ban and log readers of all kinds parse them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+COUNTED = (
+    "helo", "ehlo", "xclient", "xforward", "starttls", "auth", "mail", "rcpt", "data", "bdat",
+    "rset", "noop", "vrfy", "expn", "etrn", "quit",
+)  # fmt: skip
+
+
+def printable(text: str, limit: int = 0) -> str:
+    """Text with what would damage the log replaced by "?"; limit bounds its length (0: not)."""
+    if limit:
+        text = text[:limit]
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else "?" for char in text)
+
+
+def escaped(data: bytes, limit: int = 100) -> str:
+    r"""Bytes as text with C escapes ("MAIL FROM:<a@b>\r\n")."""
+    names = {13: "\\r", 10: "\\n", 9: "\\t", 8: "\\b", 12: "\\f", 7: "\\a", 11: "\\v", 92: "\\\\"}
+    text = "".join(names.get(byte) or (chr(byte) if 32 <= byte < 127 else f"\\{byte:03o}") for byte in data)
+    return text[:limit]
+
+
+def connect(client: str) -> str:
+    return f"connect from {client}"
+
+
+def disconnect(client: str, counts: Mapping[str, list[int]]) -> str:
+    """counts: command -> [succeeded, in all]."""
+    parts: list[str] = []
+    good = total = 0
+    for name in (*COUNTED, "unknown"):
+        count = counts.get(name)
+        if count is not None:
+            good += count[0]
+            total += count[1]
+            parts.append(f" {name}={_ratio(count[0], count[1])}")
+    shown = f"{good}/{total}" if not total else _ratio(good, total)
+    return f"disconnect from {client}{''.join(parts)} commands={shown}"
+
+
+def _ratio(good: int, total: int) -> str:
+    return str(good) if good == total else f"{good}/{total}"
+
+
+def lost_connection(client: str, where: str) -> str:
+    return f"lost connection after {where} from {client}"
+
+
+def timeout(client: str, where: str) -> str:
+    return f"timeout after {where} from {client}"
+
+
+def too_many_errors(client: str, where: str) -> str:
+    return f"too many errors after {where} from {client}"
+
+
+def improper_pipelining(client: str, where: str, data: bytes) -> str:
+    return f"improper command pipelining after {where} from {client}: {escaped(data)}"
+
+
+def bare_newline(client: str, where: str) -> str:
+    return f"disconnect: bare <LF> received after {where} from {client}"
+
+
+def bare_newline_seen(client: str, where: str) -> str:
+    return f"info: bare <LF> received after {where} from {client}"
+
+
+def client(queue_id: str, name: str, slots: Mapping[str, str]) -> str:
+    """ "QID: client=..." with sasl and orig_ slots where they have a value."""
+    rest = "".join(f", {key}={value}" for key, value in slots.items() if value)
+    return f"{queue_id}: client={name}{rest}"
+
+
+def note(kind: str, queue_id: str, where: str, client: str, text: str, about: str) -> str:
+    """reject, warn, hold ... lines: "NOQUEUE: reject: RCPT from host[addr]: text; from=<> to=<> proto= helo="."""
+    return f"{queue_id or 'NOQUEUE'}: {kind}: {where} from {client}: {text}{about}"
+
+
+def about(sender: str | None, recipient: str | None, protocol: str | None, helo: str | None, sasl: str = "") -> str:
+    """The end of a reject line."""
+    parts: list[str] = []
+    if sender is not None:
+        parts.append(f" from=<{printable(sender)}>")
+    if recipient is not None:
+        parts.append(f" to=<{printable(recipient)}>")
+    if protocol:
+        parts.append(f" proto={protocol}")
+    if helo is not None:
+        parts.append(f" helo=<{printable(helo)}>")
+    if sasl:
+        parts.append(f" sasl_username=<{printable(sasl)}>")
+    return f";{''.join(parts)}" if parts else ""
+
+
+def bad_address(client: str, verb: str, text: str) -> str:
+    return f"Illegal address syntax from {client} in {verb} command: {printable(text, 100)}"
+
+
+def long_command(client: str, limit: int, line: str) -> str:
+    return f"{client}: request longer than {limit}: {printable(line, 30)}..."
+
+
+def not_smtp(client: str, line: bytes) -> str:
+    return f"non-SMTP command from {client}: {escaped(line)}"
+
+
+def etrn_refused(client: str, domain: str) -> str:
+    return f"reject: ETRN {printable(domain)}... from {client}"
+
+
+def bad_notify(word: str, value: str) -> str:
+    return f'unknown DSN NOTIFY command value "{printable(word)}" in "{printable(value)}"'
+
+
+def bad_bdat(queue_id: str, client: str, line: str) -> str:
+    return f"{queue_id or 'NOQUEUE'}: malformed BDAT command syntax from {client}: {printable(line, 100)}"
+
+
+def null_bdat(queue_id: str, client: str) -> str:
+    return f"{queue_id or 'NOQUEUE'}: null BDAT request from {client}"
+
+
+def too_big(queue_id: str) -> str:
+    return f"{queue_id}: queue file size limit exceeded"
+
+
+def limit_exceeded(what: str, count: int, client: str, service: str) -> str:
+    """What is "Connection concurrency", "Message delivery request rate" ..."""
+    return f"{what} limit exceeded: {count} from {client} for service {service}"

@@ -1,0 +1,79 @@
+"""Asks policy about a command, does what it says, and writes the log lines (smtpd(8), access(5))."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any
+
+from posthouse.mail.address import quote_address
+from posthouse.mail.status import Status
+from posthouse.maillog import smtpd as lines
+from posthouse.policy.verdict import PASS, Verdict
+from posthouse.protocols.smtp_server import Reply, refusal
+
+if TYPE_CHECKING:
+    from posthouse.receive.smtpd.session import Session
+
+
+def quoted(address: str | None) -> str | None:
+    """For the log; None stays."""
+    return None if address is None else quote_address(address)
+
+
+def log_note(session: Session, kind: str, where: str, text: str, recipient: str | None) -> None:
+    """A line of the reject family about the session's present state."""
+    request = session.request
+    about = lines.about(
+        quoted(request.sender), quoted(recipient),
+        request.protocol_name,
+        request.helo_name,
+    )  # fmt: skip
+    session.log.info(lines.note(kind, session.queue_id, where, session.client, lines.printable(text), about))
+
+
+def shown(status: Status) -> str:
+    """A refusal as the log has it."""
+    return f"{status.code} {status.dsn} {status.text}" if status.dsn else f"{status.code} {status.text}"
+
+
+async def obey(
+    session: Session, question: Coroutine[Any, Any, Verdict], where: str, recipient: str | None = None
+) -> Reply | None:
+    """Policy's verdict on the command: the reply that refuses it, or None where it passes."""
+    verdict = await question
+    if verdict is PASS:
+        return None
+    for note in verdict.notes:
+        if note.kind != "permit":
+            log_note(session, note.kind, where, note.text, recipient)
+    if session.transaction is not None:
+        session.transaction.apply(verdict.actions)
+    if verdict.refusal is None:
+        return None
+    log_note(session, "reject", where, shown(verdict.refusal), recipient)
+    return refusal(verdict.refusal, closes=verdict.closes)
+
+
+def refuse_logged(session: Session, reply: Reply, where: str, recipient: str | None = None) -> Reply:
+    """A refusal of smtpd's own, with its reject line."""
+    log_note(session, "reject", where, shown(reply.status), recipient)
+    return reply
+
+
+def client_slots(session: Session) -> dict[str, str]:
+    """What stands behind client= in the log: who logged in, and what XFORWARD told."""
+    request = session.request
+    slots = {
+        "sasl_method": request.sasl_method,
+        "sasl_username": request.sasl_username,
+        "sasl_sender": request.sasl_sender,
+    }
+    told = session.xforward
+    if told:
+        slots["orig_queue_id"] = told.get("IDENT", "")
+        address = told.get("ADDR", "")
+        if address or told.get("NAME"):
+            port = told.get("PORT", "")
+            shown_port = f":{port}" if port and session.service.rules.log_port else ""
+            slots["orig_client"] = f"{told.get('NAME') or 'unknown'}[{address or 'unknown'}]{shown_port}"
+    return slots

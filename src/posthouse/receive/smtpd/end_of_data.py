@@ -1,0 +1,160 @@
+"""The end of DATA as a list of steps: each may answer, and the message ends there; the last one hands it to cleanup."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from posthouse.mail.content import Content, FilePart
+from posthouse.mail.envelope import Envelope, Origin
+from posthouse.mail.status import Status
+from posthouse.maillog import smtpd as lines
+from posthouse.protocols.smtp_server import Reply, ok, refuse
+from posthouse.receive.smtpd.checks import obey
+from posthouse.receive.smtpd.received import protocol_word, received_field
+from posthouse.services.intake import Accepted, Discarded, Refused, Submission
+
+if TYPE_CHECKING:
+    from posthouse.receive.smtpd.content_spool import ContentSpool
+    from posthouse.receive.smtpd.session import Session
+    from posthouse.receive.smtpd.transaction import Transaction
+
+TOO_BIG = refuse(552, "5.3.4", "Error: message file too big")
+DISK_FULL = refuse(452, "4.3.1", "Error: queue file write error")
+
+Step = Callable[["Session", "Transaction", "ContentSpool"], Awaitable[Reply | None]]
+
+
+async def refuse_what_is_too_big(session: Session, transaction: Transaction, spool: ContentSpool) -> Reply | None:  # noqa: ARG001
+    """message_size_limit."""
+    if spool.too_big:
+        session.log.warning(lines.too_big(session.queue_id))
+        return TOO_BIG
+    return None
+
+
+async def refuse_what_has_no_room(session: Session, transaction: Transaction, spool: ContentSpool) -> Reply | None:  # noqa: ARG001
+    """The spool could not be written."""
+    if spool.failed is not None:
+        session.log.warning(f"{session.queue_id}: {spool.failed}")
+        return DISK_FULL
+    return None
+
+
+async def ask_policy(session: Session, transaction: Transaction, spool: ContentSpool) -> Reply | None:
+    """smtpd_end_of_data_restrictions."""
+    session.request.size = spool.wire_size
+    recipient = transaction.recipients[0].address if len(transaction.recipients) == 1 else None
+    return await obey(session, session.service.gate.end_of_data(session.request), "END-OF-MESSAGE", recipient)
+
+
+async def hand_to_cleanup(session: Session, transaction: Transaction, spool: ContentSpool) -> Reply | None:
+    """Received: on top, and into the queue; the answer comes when it is durable."""
+    header, body = spool.close()
+    transaction.spool = None
+    intake = session.service.house.intake
+    if intake is None:
+        raise RuntimeError("no intake")
+    submission = _submission(session, transaction, header, body)
+    size = spool.wire_size
+    chunked = transaction.chunks is not None
+    result = await intake.take(submission)
+    match result:
+        case Accepted(queue_id) | Discarded(queue_id):
+            session.errors = session.junk = 0
+            return ok(f"Ok: {size} bytes queued as {queue_id}" if chunked else f"Ok: queued as {queue_id}")
+        case Refused(status):
+            return Reply(_with_code(status))
+
+
+# Content filters before the queue (smtpd_proxy_filter, milters) have their place before hand_to_cleanup.
+STEPS: tuple[Step, ...] = (refuse_what_has_no_room, refuse_what_is_too_big, ask_policy, hand_to_cleanup)
+
+
+async def end_message(session: Session) -> Reply | None:
+    """All of the content is there."""
+    session.where = "END-OF-MESSAGE"
+    transaction = session.transaction
+    if transaction is None or transaction.spool is None:
+        raise RuntimeError("content without a transaction")
+    spool = transaction.spool
+    reply: Reply | None = None
+    for step in STEPS:
+        reply = await step(session, transaction, spool)
+        if reply is not None:
+            break
+    session.forget_transaction()
+    session.xforward = None
+    return reply
+
+
+def _with_code(status: Status) -> Status:
+    if status.code:
+        return status
+    return Status(status.dsn, 451 if status.is_temporary else 554, status.text, status.reason)
+
+
+def _submission(session: Session, transaction: Transaction, header: bytes, body: bytes | FilePart) -> Submission:
+    rules = session.service.rules
+    now = time.time()
+    top = received_field(rules, session.request, transaction, session.queue_id, now)
+    if transaction.prepended:
+        fields = "".join(f"{field}\n" for field in transaction.prepended)
+        top = fields.encode("utf-8", "surrogateescape") + top
+    return Submission(
+        envelope=_envelope(session, transaction),
+        content=Content(top + header, body),
+        arrival=transaction.started,
+        queue_id=session.queue_id,
+        cleanup_service=rules.cleanup_service,
+        skip=rules.skip,
+        hold=transaction.hold,
+        discard=transaction.discard,
+        redirect=transaction.redirect,
+        extra_bcc=tuple(transaction.extra_bcc),
+    )
+
+
+def _envelope(session: Session, transaction: Transaction) -> Envelope:
+    parameters = transaction.parameters
+    return Envelope(
+        sender=transaction.sender,
+        recipients=tuple(transaction.recipients),
+        envid=parameters.envid,
+        ret=parameters.ret,
+        encoding=parameters.body,
+        smtputf8=parameters.smtputf8,
+        origin=origin_of(session),
+        rewrite_context=transaction.rewrite_context,
+        content_filter=transaction.content_filter or session.service.rules.content_filter,
+        verp=transaction.verp,
+    )
+
+
+def origin_of(session: Session) -> Origin:
+    """Where the message comes from: the client, or what an authorized one told by XFORWARD."""
+    request = session.request
+    sasl = {
+        "sasl_method": request.sasl_method,
+        "sasl_username": request.sasl_username,
+        "sasl_sender": request.sasl_sender,
+    }
+    told = session.xforward
+    if told is not None:
+        return Origin(
+            client_name=told.get("NAME", ""), client_address=told.get("ADDR", ""), client_port=told.get("PORT", ""),
+            helo_name=told.get("HELO", ""), protocol_name=told.get("PROTO", ""), identifier=told.get("IDENT", ""),
+            reverse_client_name=told.get("NAME", ""), source=told.get("SOURCE", "REMOTE"), **sasl,
+        )  # fmt: skip
+    utf8 = session.transaction is not None and session.transaction.parameters.smtputf8
+    return Origin(
+        client_name=request.client_name,
+        client_address=request.client_address,
+        client_port=request.client_port,
+        helo_name=request.helo_name or "",
+        protocol_name=protocol_word(request, utf8=utf8),
+        reverse_client_name=request.reverse_client_name,
+        source="REMOTE",
+        **sasl,
+    )

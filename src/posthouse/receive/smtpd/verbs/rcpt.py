@@ -1,0 +1,78 @@
+"""RCPT TO (RFC 5321, 4.1.1.3)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from posthouse.mail.envelope import Recipient
+from posthouse.maillog import smtpd as lines
+from posthouse.protocols.smtp_address import BadAddress, extract_address
+from posthouse.protocols.smtp_server import CommandSyntax, Reply, address_words, ok, rcpt_parameters, refuse
+from posthouse.receive.smtpd.checks import obey
+
+if TYPE_CHECKING:
+    from posthouse.receive.smtpd.session import Session
+    from posthouse.receive.smtpd.transaction import Transaction
+
+_OK = ok("Ok", "2.1.5")
+_NEED_MAIL = refuse(503, "5.5.1", "Error: need MAIL command")
+_AFTER_BDAT = refuse(503, "5.5.1", "Error: RCPT after BDAT")
+_SYNTAX = refuse(501, "5.5.4", "Syntax: RCPT TO:<address>")
+_BAD_ADDRESS = refuse(501, "5.1.3", "Bad recipient address syntax")
+TOO_MANY = refuse(452, "4.5.3", "Error: too many recipients")
+
+
+async def answer(session: Session, arguments: str) -> Reply | None:
+    transaction = session.transaction
+    if transaction is None:
+        return _NEED_MAIL
+    if session.chunk_state is not None:
+        return _AFTER_BDAT
+    words = address_words(arguments, "TO:")
+    if words is None:
+        return _SYNTAX
+    service = session.service
+    try:
+        address = extract_address(words[0], strict=service.rules.strict_envelopes, utf8=transaction.parameters.smtputf8)
+        if not address:
+            raise BadAddress(words[0])
+        parameters = rcpt_parameters(words[1:], dsn="dsn" not in session.keyword_limits)
+    except BadAddress:
+        session.log.warning(lines.bad_address(session.client, "RCPT", words[0]))
+        return _BAD_ADDRESS
+    except CommandSyntax as error:
+        return error.reply
+    refused = _too_many(session, transaction)
+    if refused is not None:
+        return refused if refused is not TOO_MANY else None
+    return await _accept(session, transaction, Recipient(address, "", parameters.orcpt, parameters.notify))
+
+
+def _too_many(session: Session, transaction: Transaction) -> Reply | None:
+    """TOO_MANY where the session has said it already: the overshoot is no error."""
+    refused = session.service.clients.recipient(session)
+    if refused is not None:
+        return refused
+    rules = session.service.rules
+    if not rules.recipients or len(transaction.recipients) < rules.recipients:
+        return None
+    transaction.overshoot += 1
+    if transaction.overshoot > rules.recipients_overshoot:
+        return refuse(452, "4.5.3", "Error: too many recipients")
+    session.count("rcpt", good=True)
+    session.send(TOO_MANY)
+    return TOO_MANY
+
+
+async def _accept(session: Session, transaction: Transaction, recipient: Recipient) -> Reply:
+    request = session.request
+    request.recipient, request.protocol_state = recipient.address, "RCPT"
+    refused = await obey(session, session.service.gate.rcpt(request), "RCPT", recipient.address)
+    request.recipient = None
+    if refused is not None:
+        return refused
+    if not session.queue_id:
+        session.open_queue_file()
+    transaction.recipients.append(recipient)
+    request.recipient_count = len(transaction.recipients)
+    return _OK
