@@ -1,4 +1,4 @@
-"""What a command's end means for the mail: exit codes of sysexits(3), its output, its time limit (pipe(8), local(8))."""
+"""What a command's end means for the mail: exit codes of sysexits(3), output, time limit (pipe(8), local(8))."""
 
 from __future__ import annotations
 

@@ -48,6 +48,7 @@ class Result:
     connected: float = 0.0
     finished: float = 0.0
     logged_recipient: Recipient | None = None
+    transport: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""A process with the rights of one user: writes that user's mailboxes, reads that user's files, runs commands as that user.
+"""A process with the rights of one user: writes that user's mailboxes, reads their files, runs commands as that user.
 
 It has given up all other rights before it reads the first request. Maildir requests that are waiting together become
 durable together; what may take long (locks, commands) runs in threads.

@@ -95,13 +95,13 @@ class AgentHost:
         given: socket.socket | None = None
         try:
             if len(self._children) >= self.limits.children:
-                raise RefusedRights("too many delivery processes")
+                raise RefusedRights("too many delivery processes")  # noqa: TRY301
             if request.operation == wire.Operation.OPEN:
                 given = self._open(*request.values)
             elif request.operation == wire.Operation.SPAWN and request.files:
                 self._spawn(request.values, request.files[0])
             else:
-                raise RefusedRights("unknown request")
+                raise RefusedRights("unknown request")  # noqa: TRY301
             result: list[str] | None = None
         except RefusedRights as refused:
             result = ["4.3.0", str(refused)]

@@ -1,4 +1,4 @@
-"""Runs a command for a message: content on its standard input, the start of its output kept, an end at its time limit."""
+"""Runs a command for a message: content on its standard input, the start of its output kept, an end at its limit."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What worker and agent host say to each other: one packet (SOCK_SEQPACKET) per request, answers in JSON.
 
-A request is a fixed head, a JSON list of small values, then up to three pieces of bytes: what stands before the content,
-its header and its body. A piece that is large travels as an open file instead. Nothing here comes from the network as
+A request is a fixed head, a JSON list of small values, then up to three pieces of bytes: what stands before the
+content, its header and its body. A piece that is large travels as an open file instead. Nothing here comes from the network as
 it is: the pieces are only copied, and the JSON is read with a size limit.
 """
 
@@ -145,7 +145,7 @@ def unpack(packet: bytes, files: list[int]) -> Request:
     body = Piece(b"", next(given), offset, length) if flags & _BODY_FILE else Piece(view[at : at + length])
     values = json.loads(meta)
     if not isinstance(values, list):
-        raise ValueError("not a list of values")
+        raise ValueError("not a list of values")  # noqa: TRY004
     return Request(identifier, operation, values, head, header, body, files)
 
 

@@ -157,7 +157,7 @@ class MaildirWriter:
         try:
             size = sum(len(p.data) if p.file < 0 else p.length for p in letter.pieces)
             if letter.size_limit and size > letter.size_limit:
-                raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+                raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))  # noqa: TRY301
             write_pieces(letter.file, letter.pieces)
         except OSError as error:
             self._discard(maildir, letter)
