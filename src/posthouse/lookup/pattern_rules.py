@@ -13,7 +13,7 @@ import pcre2
 
 from posthouse.errors import LookupFailed
 from posthouse.lookup.rule_table import BadRule, Condition, EndIf, If, Rule, Statement
-from posthouse.lookup.substitution import NotNumeric, compile_template
+from posthouse.lookup.substitution import check_range, compile_template
 
 MATCH_LIMIT = 1_000_000  # steps within PCRE2 for one match, about 50 ms at most
 _LIMIT = b"(*LIMIT_MATCH=%d)" % MATCH_LIMIT
@@ -22,9 +22,12 @@ Compile = Callable[[str, str], Any]  # pattern, flags; BadRule where they are no
 
 
 @dataclass(frozen=True, slots=True)
-class _Pattern:
+class _Text:
+    """A rule in its parts."""
+
     negated: bool
-    code: Any
+    pattern: str
+    flags: str
     rest: str
 
 
@@ -38,48 +41,44 @@ class PatternParser:
         """One statement. BadRule where it is none."""
         head = line[:6].lower()
         if head[:2] == "if" and not line[2:3].isalnum():
-            pattern = self._pattern(line[2:].lstrip())
-            if pattern.rest:
-                say(f'ignoring extra text after IF statement: "{pattern.rest}"')
+            text = self._split(line[2:].lstrip())
+            if text.rest:
+                say(f'ignoring extra text after IF statement: "{text.rest}"')
                 say("do not prepend whitespace to statements between IF and ENDIF")
-            return If(self._condition(pattern))
+            return If(self._condition(self._compile(text.pattern, text.flags), negated=text.negated))
         if head[:5] == "endif" and not line[5:6].isalnum():
             if line[5:].strip():
                 say("ignoring extra text after ENDIF")
             return EndIf()
         if line[0].isalnum() or line[0].isspace():
             raise BadRule("ignoring unrecognized request")
-        pattern = self._pattern(line)
-        if not pattern.rest:
+        text = self._split(line)
+        if not text.rest:
             say("no replacement text: using empty string")
-        return self._rule(pattern, say)
+        return self._rule(text, say)
 
-    def _pattern(self, text: str) -> _Pattern:
+    def _split(self, text: str) -> _Text:
         negated = False
         while text.startswith("!"):
             negated, text = not negated, text[1:].lstrip()
         if not text:
             raise BadRule("no regexp: skipping this rule")
-        delimiter = text[0]
-        end = _delimiter_end(text, delimiter)
+        end = _delimiter_end(text, text[0])
         if end < 0:
-            raise BadRule(f'no closing regexp delimiter "{delimiter}": {self._skipping}')
+            raise BadRule(f'no closing regexp delimiter "{text[0]}": {self._skipping}')
         stop = end + 1
         while stop < len(text) and not text[stop].isspace() and text[stop] != "!":
             stop += 1
-        code = self._compile(text[1:end], text[end + 1 : stop])
-        return _Pattern(negated, code, text[stop:].strip())
+        return _Text(negated, text[1:end], text[end + 1 : stop], text[stop:].strip())
 
-    def _rule(self, pattern: _Pattern, say: Say) -> Rule:
-        try:
-            result = compile_template(pattern.rest, groups=pattern.code.groups, negated=pattern.negated)
-        except NotNumeric as problem:
-            say(f'non-numeric replacement index "{problem.name}"')
-            raise
+    def _rule(self, text: _Text, say: Say) -> Rule:
+        result = compile_template(text.rest, negated=text.negated, say=say)
+        code = self._compile(text.pattern, text.flags)
+        check_range(result, code.groups)
         if isinstance(result, str):
-            condition = self._condition(pattern)
+            condition = self._condition(code, negated=text.negated)
             return lambda key: result if condition(key) else None
-        search, spec, parts = _searching(pattern.code), self._spec, result
+        search, spec, parts = _searching(code), self._spec, result
 
         def rule(key: str) -> str | None:
             found = search(key, spec)
@@ -92,9 +91,9 @@ class PatternParser:
 
         return rule
 
-    def _condition(self, pattern: _Pattern) -> Condition:
-        search, spec = _searching(pattern.code), self._spec
-        if pattern.negated:
+    def _condition(self, code: Any, *, negated: bool) -> Condition:
+        search, spec = _searching(code), self._spec
+        if negated:
             return lambda key: search(key, spec) is None
         return lambda key: search(key, spec) is not None
 
@@ -138,4 +137,4 @@ def compile_bytes(pattern: bytes, flags: int) -> Any:
     except pcre2.PatternError as problem:
         place, _, reason = str(problem).removeprefix("compilation failed at position ").partition("; ")
         offset = max(int(place) - len(_LIMIT), 0) if place.isdigit() else 0
-        raise BadRule(f"error in regexp at offset {offset}: {reason or problem}: skipping this rule") from None
+        raise BadRule(f"error in regex at offset {offset}: {reason or problem}") from None

@@ -13,6 +13,7 @@ _CLASSES = frozenset(
 )
 _INTERVAL = re.compile(r"(\d*)(,?)(\d*)")
 _REPEAT_LIMIT = 32767
+_NOTHING_BEFORE = "Invalid preceding regular expression"
 _SPECIAL = frozenset(r"\^$.|?*+()[]{}#-/ ")
 _GNU = {"<": r"\b(?=\w)", ">": r"\b(?<=\w)", "`": r"\A", "'": r"\z", "w": r"\w", "W": r"\W", "s": r"\s", "S": r"\S",
         "b": r"\b", "B": r"\B"}  # fmt: skip
@@ -33,7 +34,9 @@ class _Translation:
         self._extended, self._multiline = extended, multiline
         self._out: list[str] = []
         self._opened: list[int] = []
-        self._groups = self._closed = 0
+        self._groups = 0
+        self._numbers: list[int] = []  # of the groups that are open
+        self._closed: set[int] = set()
         self._atom = -1  # where in _out the last thing begins that can be repeated; -1: there is none
 
     def run(self) -> str:
@@ -73,28 +76,23 @@ class _Translation:
         if not self._extended and character in "(){|+?":
             self._operator(character)
         elif character.isascii() and character.isdigit() and character != "0":
-            if int(character) > self._closed:
+            if int(character) not in self._closed:
                 raise BadPattern("Invalid back reference")
             self._put(f"(?:\\{character})")
         elif character in _GNU:
             self._put(_GNU[character])
             if character in "<>`'bB":
-                self._atom = len(self._out) - 1
+                self._atom = -1
         else:
             self._put(_literal(character))
 
     def _star(self) -> None:
         if self._atom >= 0:
             self._repeat("*")
-        elif not self._extended:
-            self._put(r"\*")
-        elif self._leads():
-            return  # the C library takes a star that has nothing to repeat for nothing
+        elif self._extended:
+            raise BadPattern(_NOTHING_BEFORE)
         else:
             self._put(r"\*")
-
-    def _leads(self) -> bool:
-        return True
 
     def _anchor(self, character: str) -> None:
         if not self._extended and not self._anchors(character):
@@ -104,7 +102,7 @@ class _Translation:
             self._out.append("(?m:^)" if self._multiline else r"\A")
         else:
             self._out.append("(?m:$)" if self._multiline else r"\z")
-        self._atom = -1 if character == "^" else len(self._out) - 1
+        self._atom = -1  # nothing may repeat it
 
     def _anchors(self, character: str) -> bool:
         """In a basic expression: "^" at the start, "$" at the end, of all or of a group."""
@@ -118,6 +116,7 @@ class _Translation:
             case "(":
                 self._groups += 1
                 self._opened.append(len(self._out))
+                self._numbers.append(self._groups)
                 self._out.append("(")
                 self._atom = -1
             case ")":
@@ -129,37 +128,39 @@ class _Translation:
                 self._interval()
             case _ if self._atom >= 0:
                 self._repeat(character)
-            case _ if not self._extended:
+            case _ if self._extended:
+                raise BadPattern(_NOTHING_BEFORE)
+            case _:
                 self._put("\\" + character)
 
     def _close(self) -> None:
         if not self._opened:
             if not self._extended:
-                raise BadPattern("Unmatched ) or \\)")
-            raise BadPattern("Unmatched ) or \\)")
+                raise BadPattern("Unmatched ( or \\(")
+            self._put(r"\)")
+            return
         start = self._opened.pop()
-        self._closed += 1
+        self._closed.add(self._numbers.pop())
         self._out.append(")")
         self._atom = start
 
     def _interval(self) -> None:
+        if self._atom < 0:
+            raise BadPattern(_NOTHING_BEFORE)
         match = _INTERVAL.match(self._text, self._at)
         assert match is not None
         closing = "}" if self._extended else "\\}"
         least, comma, most = match.groups()
+        if match.end() >= len(self._text):
+            raise BadPattern("Unmatched \\{")
         if not self._text.startswith(closing, match.end()) or not (least or comma):
-            if self._extended and not (least and match.end() >= len(self._text)):
-                self._put(r"\{")
-                return
-            raise BadPattern("Unmatched \\{" if match.end() >= len(self._text) else "Invalid content of \\{\\}")
+            raise BadPattern("Invalid content of \\{\\}")
         self._at = match.end() + len(closing)
         low, high = int(least or 0), int(most) if most else -1
-        if high >= 0 and low > high:
+        if 0 <= high < low:
             raise BadPattern("Invalid content of \\{\\}")
         if max(low, high) > _REPEAT_LIMIT:
             raise BadPattern("Regular expression too big")
-        if self._atom < 0:
-            raise BadPattern("Invalid preceding regular expression")
         self._repeat(f"{{{low}{',' if comma else ''}{most}}}")
 
     def _repeat(self, operator: str) -> None:

@@ -12,7 +12,7 @@ from posthouse.lookup.table import Options
 
 _DOLLAR_ENDONLY = 0x10  # PCRE2's own number: the library names few
 _ANCHORED, _UNGREEDY = 1 << 40, 1 << 41  # ours
-_UTF = int(pcre2.UNICODE)
+_UTF = int(pcre2.UNICODE | pcre2.ASCII)  # characters are those of UTF-8; \w and \d are ASCII's
 _TOGGLES = {
     "i": int(pcre2.IGNORECASE),
     "m": int(pcre2.MULTILINE),

@@ -32,6 +32,6 @@ def compile_pattern(pattern: str, letters: str) -> Any:
     try:
         words = translate(text, extended=toggled["x"], multiline=toggled["m"])
     except BadPattern as problem:
-        raise BadRule(f"error in regexp: {problem}: skipping this rule") from None
+        raise BadRule(str(problem)) from None
     flags = _DOLLAR_ENDONLY | int(pcre2.DOTALL) | (int(pcre2.IGNORECASE) if toggled["i"] else 0)
     return compile_bytes(words.encode("latin-1"), flags)
