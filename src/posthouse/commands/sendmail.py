@@ -338,9 +338,9 @@ def submit(options: Options, settings: Settings, stdin: BinaryIO | None = None) 
     start, content = _with_header(content)
     if options.extracts:
         from posthouse.protocols.header_recipients import recipients_of
-        from posthouse.protocols.maildrop_file import split_content
+        from posthouse.protocols.smtp_data import end_of_header
 
-        found = recipients_of(split_content(start)[0])
+        found = recipients_of(start[: end_of_header(start)])
         if not found:
             raise Stop(f"{who}: No recipient addresses found in message header")
         recipients = [*recipients, *found]

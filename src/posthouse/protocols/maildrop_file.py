@@ -66,24 +66,3 @@ def _line(value: Any) -> str:
     if not isinstance(value, str) or any(character in value for character in "\r\n\0"):
         raise ProtocolError("a value is not a line of text")
     return value
-
-
-def split_content(data: bytes) -> tuple[bytes, bytes]:
-    """Header and body as posthouse.mail.content.Content has them. A body that starts without an empty line gets one."""
-    end = 0
-    while end < len(data):
-        line_end = data.find(b"\n", end)
-        stop = len(data) if line_end < 0 else line_end + 1
-        line = data[end:stop]
-        if line in (b"\n", b"\r\n"):
-            return data[:end], data[end:]
-        if not (line[:1] in (b" ", b"\t") and end) and not _is_field(line):
-            return data[:end], b"\n" + data[end:]
-        end = stop
-    return data, b""
-
-
-def _is_field(line: bytes) -> bool:
-    name, colon, _ = line.partition(b":")
-    name = name.rstrip(b" \t")
-    return bool(colon) and bool(name) and all(32 < byte < 127 for byte in name)

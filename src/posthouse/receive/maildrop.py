@@ -56,7 +56,7 @@ def _write(fd: int, parts: Iterable[bytes], limit: int) -> None:
 
 
 def _sync_name(folder: str, fd: int) -> None:
-    """Make the new name durable. Who may not open the folder syncs the file again: its rename is in the same journal."""
+    """Make the new name durable. Who may not open the folder syncs the file: its rename is in the same journal."""
     try:
         folder_fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except PermissionError:

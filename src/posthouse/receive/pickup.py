@@ -23,6 +23,7 @@ from posthouse.mail.outcome import Bounced
 from posthouse.mail.status import Status
 from posthouse.maillog import pickup as says
 from posthouse.protocols import maildrop_file
+from posthouse.protocols.smtp_data import split_content
 from posthouse.services.delivery import Result
 from posthouse.services.house import House
 from posthouse.services.intake import Refused, Skip, Submission
@@ -176,7 +177,7 @@ class Pickup:
         assert intake is not None
         queue_id = intake.new_queue_id()
         self._log.info(says.picked_up(queue_id, uid, envelope.sender))
-        header, body = maildrop_file.split_content(content)
+        header, body = split_content(content)
         submission = Submission(
             envelope=envelope,
             content=Content(self._received(uid, queue_id) + header, body),
