@@ -5,7 +5,7 @@ How a worker is wired (n is its number, 0..31):
     directory = f"{settings.text('queue_directory')}/posthouse"
     store = SqliteStore(f"{directory}/queue-{n}.sqlite", f"{directory}/spool")    # queue/sqlite.py; raises StoreInUse
     ids = QueueIds(n, long=settings.flag("enable_long_queue_ids"))                # queue/queue_id.py; ids.new()
-    qmgr = QueueManager(house, store, settings)                                   # queue/qmgr/manager.py
+    qmgr = QueueManager(house, store, settings)                                   # queue/qmgr
     control = QueueControl(house, store, qmgr, n)                                 # queue/control.py
     await control.serve()       # opens the sockets that postqueue, postsuper and postcat talk to
     await qmgr.run()            # until qmgr.stop()

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from posthouse.mail.message import QueuedMessage
 
 
-class StoreInUse(Exception):  # noqa: N818 - a state, not a mistake
+class StoreInUse(Exception):
     """Another process owns this store."""
 
 
