@@ -1,0 +1,63 @@
+"""Sender and recipients of the envelope: completed, mapped, masqueraded, expanded, without duplicates (cleanup(8))."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from posthouse.cleanup.bcc import add_recipient_bcc, note_sender_bcc
+from posthouse.cleanup.canonical import map_to_canonical
+from posthouse.cleanup.masquerade import masquerade
+from posthouse.cleanup.virtual_alias import expand_aliases
+from posthouse.cleanup.work import Work
+from posthouse.mail.envelope import Notify, Recipient
+
+
+async def rewrite_sender(work: Work) -> None:
+    """The envelope sender."""
+    address = work.sender
+    if not address:
+        return
+    address = await work.rewriter.rewrite("local", address)
+    if work.maps_addresses:
+        address = await map_to_canonical(work, address, "envelope_sender")
+        address = masquerade(work, address, "envelope_sender")
+        await note_sender_bcc(work, address)
+    work.sender = address
+
+
+async def take_recipients(work: Work) -> None:
+    """The envelope recipients, in order, each followed by what its alias expands to and by its BCC."""
+    for recipient in work.submission.envelope.recipients:
+        await add_recipient(work, recipient)
+        await add_recipient_bcc(work, add_recipient)
+
+
+async def add_recipient(work: Work, recipient: Recipient) -> None:
+    """One recipient: rewritten, and then expanded."""
+    original = recipient.original or recipient.address
+    address = await work.rewriter.rewrite("local", recipient.address)
+    if work.maps_addresses:
+        address = await map_to_canonical(work, address, "envelope_recipient")
+        address = masquerade(work, address, "envelope_recipient")
+    if not work.first_recipient:
+        work.first_recipient = address
+    work.last_recipient = address
+    members = await expand_aliases(work, address)
+    notify = recipient.notify
+    if len(members) > 1 and notify & Notify.SUCCESS:
+        notify = Notify.NEVER if notify == Notify.SUCCESS else notify & ~Notify.SUCCESS
+    for member in members:
+        _store(work, replace(recipient, address=member, original=original, notify=notify))
+
+
+def _store(work: Work, recipient: Recipient) -> None:
+    """Unless the same recipient is there already: same address, same original, same wishes for notices."""
+    original = recipient.original if work.rules.keeps_original else ""
+    mark = (recipient.address.lower(), int(recipient.notify), original.lower(), recipient.orcpt.lower())
+    if mark in work.seen:
+        return
+    if not work.rules.duplicate_limit or len(work.seen) < work.rules.duplicate_limit:
+        work.seen.add(mark)
+    if original == recipient.address:
+        original = ""
+    work.recipients.append(replace(recipient, original=original))

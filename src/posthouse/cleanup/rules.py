@@ -1,0 +1,90 @@
+"""What one cleanup service's configuration says, read once (cleanup(8))."""
+
+from __future__ import annotations
+
+from posthouse.config.settings import Settings
+from posthouse.lookup.maps import Maps, open_maps
+from posthouse.rewrite.address_class import AddressClasses
+from posthouse.system.log import DaemonLog
+
+
+class CanonicalRule:
+    """One canonical parameter: its tables and the places it applies to ("envelope_sender", "header_recipient" ...)."""
+
+    __slots__ = ("classes", "maps", "name")
+
+    def __init__(self, settings: Settings, prefix: str) -> None:
+        self.name = f"{prefix}canonical_maps"
+        self.maps = open_maps(settings, self.name)
+        self.classes = frozenset(settings.items(f"{prefix}canonical_classes"))
+
+    def applies_to(self, place: str) -> bool:
+        return not self.maps.empty and place in self.classes
+
+
+class Checks:
+    """The four parameters of header_checks(5)."""
+
+    __slots__ = ("any", "body", "body_size_limit", "header", "mime", "nested", "reads_body")
+
+    def __init__(self, settings: Settings) -> None:
+        self.header = open_maps(settings, "header_checks")
+        self.mime = open_maps(settings, "mime_header_checks")
+        self.nested = open_maps(settings, "nested_header_checks")
+        self.body = open_maps(settings, "body_checks")
+        self.body_size_limit = settings.integer("body_checks_size_limit")
+        self.reads_body = not (self.mime.empty and self.nested.empty and self.body.empty)
+        self.any = self.reads_body or not self.header.empty
+
+
+class Rules:
+    """The settings of one cleanup service, compiled."""
+
+    def __init__(self, settings: Settings, log: DaemonLog) -> None:
+        self.settings = settings
+        self.local = AddressClasses(settings, log)
+        self.myhostname = settings.text("myhostname")
+        self.myorigin = settings.text("myorigin").lower()
+        self.delimiters = settings.text("recipient_delimiter")
+        self.propagated = frozenset(settings.items("propagate_unmatched_extensions"))
+        self.recipient_canonical = CanonicalRule(settings, "recipient_")
+        self.sender_canonical = CanonicalRule(settings, "sender_")
+        self.canonical = CanonicalRule(settings, "")
+        self.virtual_alias = open_maps(settings, "virtual_alias_maps")
+        self.alias_recursion_limit = settings.integer("virtual_alias_recursion_limit")
+        self.alias_expansion_limit = settings.integer("virtual_alias_expansion_limit")
+        self.alias_address_limit = settings.integer("virtual_alias_address_length_limit")
+        self.masquerade_domains = settings.items("masquerade_domains")
+        self.masquerade_classes = frozenset(settings.items("masquerade_classes"))
+        self.masquerade_exceptions = frozenset(name.lower() for name in settings.items("masquerade_exceptions"))
+        self.sender_bcc: Maps = open_maps(settings, "sender_bcc_maps")
+        self.recipient_bcc: Maps = open_maps(settings, "recipient_bcc_maps")
+        self.always_bcc = settings.text("always_bcc")
+        self.keeps_original = settings.flag("enable_original_recipient")
+        self.duplicate_limit = settings.integer("duplicate_filter_limit")
+        self.checks = Checks(settings)
+        self._read_header_settings(settings)
+
+    def _read_header_settings(self, settings: Settings) -> None:
+        self.always_adds_headers = settings.flag("always_add_missing_headers")
+        self.remote_domain = settings.text("remote_header_rewrite_domain")
+        self.from_format = settings.text("header_from_format")
+        self.undisclosed = settings.text("undisclosed_recipients_header")
+        self.dropped_names = frozenset(name.lower().encode() for name in settings.items("message_drop_headers"))
+        self.header_size_limit = settings.integer("header_size_limit")
+        self.token_limit = settings.integer("header_address_token_limit")
+        self.hopcount_limit = settings.integer("hopcount_limit")
+        self.message_size_limit = settings.integer("message_size_limit")
+        self.long_queue_ids = settings.flag("enable_long_queue_ids")
+        self.rejected_bytes = unescape(settings.text("message_reject_characters"))
+        self.stripped_bytes = unescape(settings.text("message_strip_characters"))
+        self.reads_mime = not settings.flag("disable_mime_input_processing")
+
+    async def is_local(self, domain: str) -> bool:
+        """Whether tables are asked for the bare user of a domain: myorigin, mydestination, this host's addresses."""
+        return domain.lower() == self.myorigin or await self.local.is_local(domain)
+
+
+def unescape(text: str) -> bytes:
+    r"""The bytes that a setting like "\0" names (C's escapes)."""
+    return text.encode("latin-1", "replace").decode("unicode_escape").encode("latin-1", "replace") if text else b""

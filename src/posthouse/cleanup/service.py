@@ -1,0 +1,85 @@
+"""The cleanup service: takes a submission through the steps and makes a message for the queue of it (cleanup(8))."""
+
+from __future__ import annotations
+
+import traceback
+from dataclasses import replace
+
+from posthouse.cleanup import steps
+from posthouse.cleanup.rules import Rules
+from posthouse.cleanup.work import Work
+from posthouse.config.master_cf import Service
+from posthouse.config.settings import Settings
+from posthouse.errors import PermanentFailure, TemporaryFailure
+from posthouse.mail.content import Content
+from posthouse.mail.envelope import Recipient
+from posthouse.mail.message import QueuedMessage
+from posthouse.mail.status import Status
+from posthouse.services.house import House
+from posthouse.services.intake import Discarded, Refused, Submission
+
+_UNEXPECTED = Status("4.3.0", 451, "Error: queue file write error")
+
+
+class CleanupService:
+    """One cleanup service of master.cf. Implements services.intake.Cleanup."""
+
+    def __init__(self, service: Service, settings: Settings, house: House) -> None:
+        self.service, self._house = service, house
+        self._log = house.log(settings, service.command or "cleanup")
+        self._rules = Rules(settings, self._log)
+
+    async def make_fit(self, submission: Submission) -> QueuedMessage | Discarded | Refused:
+        """See Cleanup."""
+        if submission.discard is not None:
+            return Discarded(submission.queue_id)
+        work = self._begin(submission)
+        try:
+            await steps.run(work)
+        except (TemporaryFailure, PermanentFailure) as failed:
+            return Refused(failed.status)
+        except Exception:
+            self._log.error(f"{submission.queue_id}: {' | '.join(traceback.format_exc().splitlines())}")
+            return Refused(_UNEXPECTED)
+        return Discarded(submission.queue_id) if work.discard else _finish(work)
+
+    def _begin(self, submission: Submission) -> Work:
+        rewriter = self._house.rewriter
+        assert rewriter is not None
+        envelope = submission.envelope
+        context = envelope.rewrite_context
+        if context == "remote" and not self._rules.remote_domain:
+            context = ""
+        return Work(
+            submission,
+            self._rules,
+            rewriter,
+            self._log,
+            envelope.sender,
+            submission.content.header,
+            submission.content.body,
+            context,
+            hold=submission.hold is not None,
+            redirect=submission.redirect,
+            content_filter=envelope.content_filter,
+        )
+
+
+def _finish(work: Work) -> QueuedMessage:
+    submission = work.submission
+    header = work.header if work.fields is None else b"".join(field + b"\n" for field in work.fields)
+    recipients = tuple(work.recipients)
+    if work.redirect:
+        recipients = (Recipient(work.redirect, original=_original(work)),)
+    envelope = replace(
+        submission.envelope, sender=work.sender, recipients=recipients, content_filter=work.content_filter
+    )
+    content = Content(header, work.body)
+    return QueuedMessage(
+        submission.queue_id, submission.arrival, envelope, content, content.size, due=submission.arrival, hold=work.hold
+    )
+
+
+def _original(work: Work) -> str:
+    first = work.recipients[0]
+    return first.original or first.address

@@ -1,0 +1,27 @@
+"""The steps of cleanup(8), in order."""
+
+from __future__ import annotations
+
+from posthouse.cleanup.bcc import add_automatic_bcc
+from posthouse.cleanup.body import clean_body
+from posthouse.cleanup.envelope_addresses import add_recipient, rewrite_sender, take_recipients
+from posthouse.cleanup.header import clean_header
+from posthouse.cleanup.limits import check_recipients, check_size
+from posthouse.cleanup.missing_headers import add_missing_headers
+from posthouse.cleanup.work import Work
+
+
+async def run(work: Work) -> None:
+    """Make the message fit. Stops early when a rule discards it; raises TemporaryFailure or PermanentFailure."""
+    check_size(work)
+    await rewrite_sender(work)
+    await take_recipients(work)
+    await clean_header(work)
+    if work.discard:
+        return
+    add_missing_headers(work)
+    await clean_body(work)
+    if work.discard:
+        return
+    check_recipients(work)
+    await add_automatic_bcc(work, add_recipient)

@@ -1,0 +1,67 @@
+"""A message on its way through the steps of cleanup(8)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from posthouse.cleanup.rules import Rules
+from posthouse.errors import PermanentFailure, TemporaryFailure
+from posthouse.mail.content import FilePart
+from posthouse.mail.envelope import Recipient
+from posthouse.mail.status import Status
+from posthouse.maillog import cleanup as maillog
+from posthouse.services.intake import Skip, Submission
+from posthouse.services.resolving import Rewriter
+from posthouse.system.log import DaemonLog
+
+
+@dataclass(slots=True)
+class Work:
+    """What the steps read and change. context says how header addresses are completed ("" leaves headers alone).
+
+    fields are the header's, without last LF; header_text holds the header until a step needs it divided.
+    hold and discard are None until a rule asks for them.
+    """
+
+    submission: Submission
+    rules: Rules
+    rewriter: Rewriter
+    log: DaemonLog
+    sender: str
+    header: bytes
+    body: bytes | FilePart
+    context: str
+    recipients: list[Recipient] = field(default_factory=list)
+    seen: set[tuple[str, int, str, str]] = field(default_factory=set)
+    fields: list[bytes] | None = None
+    prepended: list[bytes] = field(default_factory=list)
+    hold: bool = False
+    discard: bool = False
+    redirect: str = ""
+    content_filter: str = ""
+    first_recipient: str = ""
+    resent: bool = False
+    sender_bcc: str = ""
+    present: set[bytes] = field(default_factory=set)
+    last_recipient: str = ""
+    hops: int = 0
+    unchecked: bool = False
+    check_bcc: list[str] = field(default_factory=list)
+
+    @property
+    def queue_id(self) -> str:
+        return self.submission.queue_id
+
+    @property
+    def maps_addresses(self) -> bool:
+        return not self.submission.skip & Skip.ADDRESS_MAPPINGS
+
+    def refuse(self, dsn: str, code: int, text: str) -> PermanentFailure | TemporaryFailure:
+        """The exception that ends the work; the receiver answers with this status."""
+        status = Status(dsn, code, text)
+        return TemporaryFailure(status) if status.is_temporary else PermanentFailure(status)
+
+    def lookup_problem(self, maps: str, subject: str) -> PermanentFailure | TemporaryFailure:
+        """A table could not answer."""
+        self.log.warning(maillog.not_accepted(self.queue_id, f"{maps} map lookup problem{subject}"))
+        return self.refuse("4.3.0", 451, "Error: queue file write error")
