@@ -107,7 +107,7 @@ def port_number(name: str, service: Service) -> int:
 
 def addresses_of(name: str, usable: tuple[int, ...], parameter: str) -> list[tuple[int, str]]:
     """The addresses behind one word of inet_interfaces or a host in master.cf, of the usable families."""
-    special = {
+    special: dict[str, dict[int, str]] = {
         "all": {socket.AF_INET: "0.0.0.0", socket.AF_INET6: "::"},
         "loopback-only": {socket.AF_INET: "127.0.0.1", socket.AF_INET6: "::1"},
     }
