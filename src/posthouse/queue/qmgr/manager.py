@@ -288,11 +288,12 @@ class QueueManager:
         self._has_more = True
         while self._has_more and not self._stopping and self._has_room(_SHARE_OF_RUNS):
             try:
-                found = await self._store.due(time.time(), _PAGE, set(self.active))
+                limit = min(_PAGE, max(int(self._message_limit * _SHARE_OF_RUNS) - len(self.active), 1))
+                found = await self._store.due(time.time(), limit, set(self.active))
             except TemporaryFailure as failure:
                 self._log.warning(says.cannot_read_queue(failure.status.reason or str(failure)))
                 return
-            self._has_more = len(found) == _PAGE
+            self._has_more = len(found) == limit
             for message in found:
                 if message.queue_id not in self.active:
                     self._activate(message)
