@@ -144,8 +144,6 @@ def _argument_problem(check: Check, effect: Effect, argument: str, source: tuple
             return f"{entry} requires user@domain target"
         case Effect.PREPEND if check.subject_class is END_OF_DATA:
             return f"access table {table}: with smtpd_end_of_data_restrictions, action PREPEND is unavailable"
-        case Effect.PREPEND if not argument:
-            return f"{entry} has PREPEND entry without text"
         case Effect.PREPEND if not _is_header(argument):
             return f"{entry} requires header: text"
         case _:

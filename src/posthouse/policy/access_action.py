@@ -56,7 +56,7 @@ def parse_action(value: str) -> AccessAction:
     if word is not None:
         dsn, text = split_dsn(argument) if word in _WITH_DSN else ("", argument)
         return AccessAction(word, argument, 0, dsn, text)
-    if len(head) == 3 and head.isascii() and head.isdigit() and head[0] in "45":
+    if argument and len(head) == 3 and head.isascii() and head.isdigit() and head[0] in "45":
         dsn, text = split_dsn(argument)
         return AccessAction(Word.CODE, argument, int(head), dsn, text)
     if value.isascii() and value.isdigit():

@@ -152,7 +152,7 @@ def _argument_problem(restriction: Restriction, argument: str) -> str:
     """What is wrong with the word after a restriction, as a log text, or ""."""
     match restriction.takes:
         case Takes.TABLE if ":" not in argument:
-            return texts.table_needed(restriction.name, argument)
+            return texts.table_needed(restriction.name, argument or restriction.name)
         case Takes.SERVER if ":" not in argument:
             return texts.server_needed(restriction.name)
         case Takes.NUMBER if not argument.isdigit():

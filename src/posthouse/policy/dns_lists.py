@@ -135,18 +135,13 @@ async def refuse_listed(check: Check, listing: Listing, subject: tuple[str, str]
     reason = " ".join(result.texts[:1]) if isinstance(result, DnsAnswer) else ""
     values = _values(check, domain, reason, subject)
     template = await check.means.maps("rbl_reply_maps").find(domain)
-    own_template = template is not None
     if template is None:
         template = check.means.settings.raw("default_rbl_reply")
     text = expand_template(template, values)
     code, _, rest = text.partition(" ")
     if not (len(code) == 3 and code.isdigit() and code[0] in "45"):
-        source = f"rbl_reply_maps entry {domain}" if own_template else "default_rbl_reply"
-        check.means.log.warning(f'{source}: reply must begin with a 4xx or 5xx code: "{template}"')
-        text = expand_template(
-            "$rbl_code Service unavailable; $rbl_class [$rbl_what] blocked using $rbl_domain", values
-        )
-        code, _, rest = text.partition(" ")
+        check.means.log.warning(f"rbl response code configuration error: {text}")
+        return Refuse(Status("4.7.1", 450, "Service unavailable"))
     dsn, words = split_dsn(rest)
     return Refuse(Status(_fit_dsn(dsn or f"{code[0]}.7.1", subject[1]), int(code), words))
 

@@ -12,7 +12,7 @@ from posthouse.policy.check import Check
 from posthouse.policy.domains import ask
 from posthouse.policy.tables import AccessTable
 from posthouse.system.dns_answers import Answer as DnsAnswer
-from posthouse.system.dns_answers import Missing, NotFound, Result
+from posthouse.system.dns_answers import NotFound, Result
 
 _MAX_HOSTS = 100
 
@@ -58,11 +58,11 @@ async def _servers(
         return
     hosts = [domain]
     if kind != "A":
-        result = await _find_servers(check, kind, domain)
+        asked, result = await _find_servers(check, kind, domain)
         if isinstance(result, DnsAnswer):
             hosts = [mx.host for mx in result.exchangers] if kind == "MX" else list(result.texts)
         elif not (kind == "MX" and isinstance(result, NotFound)):
-            check.means.log.warning(f"Unable to look up {kind} host for {domain}: {result.reason}")
+            check.means.log.warning(f"Unable to look up {kind} host for {asked or subject[0]}: {result.reason}")
             return
     for host in hosts[:_MAX_HOSTS]:
         if not host:
@@ -77,10 +77,14 @@ async def _servers(
         yield host, found.texts
 
 
-async def _find_servers(check: Check, kind: str, domain: str) -> Result:
-    """MX of the domain; NS of the domain or of the nearest parent that has some."""
+async def _find_servers(check: Check, kind: str, domain: str) -> tuple[str, Result]:
+    """MX of the domain; NS of the domain or of the nearest parent that has some. The domain that was asked last ("" for
+    none left) and what was found.
+    """
     result = await ask(check, domain, kind)
-    while kind == "NS" and isinstance(result, NotFound) and result.why in Missing and "." in domain:
+    while kind == "NS" and isinstance(result, NotFound):
         domain = domain.partition(".")[2]
+        if not domain:
+            break
         result = await ask(check, domain, kind)
-    return result
+    return domain, result

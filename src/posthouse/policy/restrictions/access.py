@@ -13,6 +13,7 @@ from posthouse.policy.access import (
 from posthouse.policy.answer import Answer
 from posthouse.policy.catalogue import Permits, Stage, Takes, restriction
 from posthouse.policy.check import Check
+from posthouse.policy.restrictions.login import is_login_offered
 from posthouse.policy.server_access import look_up_servers
 from posthouse.policy.tables import AccessTable
 
@@ -34,7 +35,7 @@ async def check_client_access(check: Check, table: AccessTable) -> Answer:
 async def check_reverse_client_hostname_access(check: Check, table: AccessTable) -> Answer:
     """Ask a table about the client's name as its address gives it (not confirmed), then its address."""
     request = check.request
-    subject = f"{request.reverse_client_name}[{request.client_address}]"
+    subject = request.reverse_client_name
     return await look_up_host(
         check, table, (request.reverse_client_name, request.client_address), (subject, names.REVERSE_CLIENT)
     )
@@ -81,6 +82,8 @@ async def check_etrn_access(check: Check, table: AccessTable) -> Answer:
 @restriction(permits=_ANYBODY, takes=Takes.TABLE)
 async def check_sasl_access(check: Check, table: AccessTable) -> Answer:
     """Ask a table about the client's login name."""
+    if not is_login_offered(check, "check_sasl_access"):
+        return None
     login = check.request.sasl_username
     if not login:
         return None
@@ -91,6 +94,9 @@ async def check_sasl_access(check: Check, table: AccessTable) -> Answer:
 async def check_ccert_access(check: Check, table: AccessTable) -> Answer:
     """Ask a table about the fingerprints of the client's certificate and of its public key."""
     request = check.request
+    if not check.means.settings.flag("smtpd_tls_ask_ccert"):
+        check.means.log.warning('check_ccert_access is requested, but "smtpd_tls_ask_ccert = no"')
+        return None
     for print_ in (request.ccert_fingerprint, request.ccert_pubkey_fingerprint):
         if not print_:
             continue

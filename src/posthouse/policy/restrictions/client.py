@@ -77,7 +77,7 @@ def reject_unknown_client_hostname(check: Check) -> Answer:
     request = check.request
     if request.client_name != "unknown":
         return None
-    return _unknown_client(check, request.client_name_code, "cannot find your hostname")
+    return _unknown_client(check, request.client_name_code, ("4.7.25", "cannot find your hostname"))
 
 
 @restriction()
@@ -86,11 +86,11 @@ def reject_unknown_reverse_client_hostname(check: Check) -> Answer:
     request = check.request
     if request.reverse_client_name != "unknown":
         return None
-    return _unknown_client(check, request.reverse_client_name_code, "cannot find your reverse hostname")
+    return _unknown_client(check, request.reverse_client_name_code, ("4.7.1", "cannot find your reverse hostname"))
 
 
-def _unknown_client(check: Check, name_code: int, problem: str) -> Answer:
+def _unknown_client(check: Check, name_code: int, problem: tuple[str, str]) -> Answer:
     code = check.means.code("unknown_client_reject_code") if name_code == 5 else 450
     address = check.request.client_address
-    text = f"{names.CLIENT} rejected: {problem}, [{address}]"
-    return Refuse(Status("4.7.1" if code < 500 else "5.7.1", code, text))
+    text = f"{names.CLIENT} rejected: {problem[1]}, [{address}]"
+    return Refuse(Status(problem[0], code, text))

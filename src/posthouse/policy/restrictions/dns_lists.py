@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from posthouse.mail.address import is_valid_hostname
+from posthouse.mail.status import Status
 from posthouse.policy import check as names
-from posthouse.policy.answer import PERMIT, Answer
+from posthouse.policy.answer import PERMIT, Answer, Postpone, Unless
 from posthouse.policy.catalogue import Permits, Stage, Takes, restriction
 from posthouse.policy.check import Check
 from posthouse.policy.destinations import is_authorized_destination
@@ -16,6 +17,7 @@ from posthouse.policy.dns_lists import (
     refuse_listed,
     reversed_address,
 )
+from posthouse.system.dns_answers import DnsFailed
 
 
 @restriction(takes=Takes.DNS_LIST, needs_dns=True)
@@ -94,7 +96,11 @@ async def permit_rhswl_client(check: Check, dns_list: DnsList) -> Answer:
 async def _permit_if_listed(check: Check, what: str, dns_list: DnsList) -> Answer:
     if not check.recipient or not await is_authorized_destination(check, check.recipient):
         return None
-    return PERMIT if isinstance(await find_listing(check, what, dns_list), Listing) else None
+    listing = await find_listing(check, what, dns_list)
+    if isinstance(listing, DnsFailed):
+        text = f"<{check.request.client_address}>: {names.CLIENT} rejected: Service unavailable"
+        return Postpone(Unless.REJECT, Status("4.7.1", check.means.code("access_map_defer_code"), text))
+    return None if listing is None else PERMIT
 
 
 @restriction(needs_dns=True)

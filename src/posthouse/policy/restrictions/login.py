@@ -32,6 +32,14 @@ async def _owners(check: Check) -> frozenset[str] | None:
     return None if found is None else frozenset(found.value.replace(",", " ").lower().split())
 
 
+def is_login_offered(check: Check, restriction_name: str) -> bool:
+    """Whether clients can log in at all; if not, the log says that the restriction does nothing."""
+    if check.means.settings.flag("smtpd_sasl_auth_enable"):
+        return True
+    check.means.log.warning(f"restriction `{restriction_name}' ignored: no SASL support")
+    return False
+
+
 def _refuse(check: Check, text: str) -> Refuse:
     return Refuse(Status("5.7.1", 553, f"<{check.request.sender}>: {SENDER} rejected: {text}"))
 
@@ -39,6 +47,12 @@ def _refuse(check: Check, text: str) -> Refuse:
 @restriction("reject_unauth_sender_login_mismatch", stages=Stage.WITH_SENDER)
 async def reject_unauthenticated_sender_login_mismatch(check: Check) -> Answer:
     """Refuse a sender that belongs to a login, from a client that has not logged in."""
+    if not is_login_offered(check, "reject_unauthenticated_sender_login_mismatch"):
+        return None
+    return await _refuse_without_login(check)
+
+
+async def _refuse_without_login(check: Check) -> Answer:
     if check.request.sasl_username or await _owners(check) is None:
         return None
     return _refuse(check, "not logged in")
@@ -47,6 +61,8 @@ async def reject_unauthenticated_sender_login_mismatch(check: Check) -> Answer:
 @restriction("reject_auth_sender_login_mismatch", stages=Stage.WITH_SENDER)
 async def reject_authenticated_sender_login_mismatch(check: Check) -> Answer:
     """Refuse a sender that does not belong to the client's login."""
+    if not is_login_offered(check, "reject_authenticated_sender_login_mismatch"):
+        return None
     return await _refuse_wrong_owner(check, only_known=False)
 
 
@@ -63,14 +79,18 @@ async def _refuse_wrong_owner(check: Check, *, only_known: bool) -> Answer:
 @restriction(stages=Stage.WITH_SENDER)
 async def reject_known_sender_login_mismatch(check: Check) -> Answer:
     """As reject_sender_login_mismatch, for senders in smtpd_sender_login_maps only."""
+    if not is_login_offered(check, "reject_known_sender_login_mismatch"):
+        return None
     if not check.request.sasl_username:
-        return await reject_unauthenticated_sender_login_mismatch(check)
+        return await _refuse_without_login(check)
     return await _refuse_wrong_owner(check, only_known=True)
 
 
 @restriction(stages=Stage.WITH_SENDER)
 async def reject_sender_login_mismatch(check: Check) -> Answer:
     """Refuse a sender that belongs to another login than the client's, or to one while the client has none."""
+    if not check.means.settings.flag("smtpd_sasl_auth_enable"):
+        return None
     if check.request.sasl_username:
         return await _refuse_wrong_owner(check, only_known=False)
-    return await reject_unauthenticated_sender_login_mismatch(check)
+    return await _refuse_without_login(check)

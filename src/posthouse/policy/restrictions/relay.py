@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from posthouse.mail.status import Status
-from posthouse.policy.answer import PERMIT, Answer, Refuse, server_error
+from posthouse.policy.answer import PERMIT, Answer, Refuse
 from posthouse.policy.backup_mx import is_backup_mx
 from posthouse.policy.catalogue import Permits, Stage, restriction
 from posthouse.policy.check import Check
@@ -56,11 +56,16 @@ async def permit_mx_backup(check: Check) -> Answer:
     return await is_backup_mx(check, recipient)
 
 
-@restriction(stages=Stage.WITH_RECIPIENT)
-def check_relay_domains(check: Check) -> Answer:
-    """Gone: use reject_unauth_destination."""
+@restriction(permits=Permits.OUR_DESTINATION, stages=Stage.WITH_RECIPIENT, refuses_strangers=True)
+async def check_relay_domains(check: Check) -> Answer:
+    """An older form: permit recipients that are ours to take in, refuse all others. Use reject_unauth_destination."""
     check.means.log.warning(
-        'support for restriction "check_relay_domains" has been removed from '
-        f'{check.means.settings.text("mail_name")}; instead, specify "reject_unauth_destination"'
+        'support for restriction "check_relay_domains" will be removed from '
+        f'{check.means.settings.text("mail_name")}; use "reject_unauth_destination" instead'
     )
-    raise server_error()
+    recipient = check.recipient
+    if recipient is None:
+        return None
+    if await is_authorized_destination(check, recipient):
+        return PERMIT
+    return await _refuse_elsewhere(check, "5.7.1", 0)

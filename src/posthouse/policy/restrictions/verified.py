@@ -81,6 +81,7 @@ def _status(check: Check, code: int, subject: tuple[str, str], prefix: str, veri
     """The reply; the probe's own words unless *_reject_reason has others. Not our system, not the sender's business."""
     address, what = subject
     reason = check.means.settings.text(f"{prefix}_reject_reason")
-    head = "unverified address: " if not reason else ""
+    refused = verified.reachability is Reachability.UNREACHABLE
+    head = "" if reason else "undeliverable address: " if refused else "unverified address: "
     dsn = "4.1.7" if what is SENDER else "4.1.1"
     return Status(dsn, code, f"<{address}>: {what} rejected: {head}{reason or verified.text}")
