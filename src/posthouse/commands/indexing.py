@@ -110,7 +110,9 @@ def parse(command: Command, arguments: Sequence[str]) -> Request:
         options, specs = getopt.getopt(list(arguments), command.letters)
     except getopt.GetoptError as error:
         missing = "requires argument" in str(error)
-        tell(command, f"option requires an argument -- '{error.opt}'" if missing else f"invalid option -- '{error.opt}'")
+        tell(
+            command, f"option requires an argument -- '{error.opt}'" if missing else f"invalid option -- '{error.opt}'"
+        )
         raise Fatal(command.usage) from None
     request = Request(specs=specs)
     for option, value in options:
@@ -454,4 +456,3 @@ def _locked(place: Place) -> Iterator[None]:
                 return
         finally:
             os.close(descriptor)
-

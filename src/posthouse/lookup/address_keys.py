@@ -159,9 +159,7 @@ async def find_address(
     return await find_keys(maps, rewriting_keys(address, delimiters, is_local or _nowhere))
 
 
-def lookup_address(
-    maps: Maps, address: str, *, delimiters: str = "", is_local: IsLocal | None = None
-) -> Found | None:
+def lookup_address(maps: Maps, address: str, *, delimiters: str = "", is_local: IsLocal | None = None) -> Found | None:
     """find_address for tables that do not block."""
     if maps.empty or not address:
         return None

@@ -10,7 +10,6 @@ _REASONS = {
     "mongodb": "a MongoDB client library",
     "mysql": "a MySQL client library",
     "netinfo": "NetInfo, which no system has any more",
-    "nis": "NIS; use unix:passwd.byname, which asks the system",
     "nisplus": "NIS+, which no system has any more",
     "pgsql": "a PostgreSQL client library",
     "sdbm": "a reader for sdbm files; use hash: with the same text",

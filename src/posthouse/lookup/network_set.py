@@ -49,7 +49,7 @@ def _divide(text: str) -> tuple[str, str, str]:
         return text.partition("/")
     inner, bracket, rest = text[1:].partition("]")
     if not bracket:
-        raise BadNetwork(f'missing \']\' character after "{text}"')
+        raise BadNetwork(f"missing ']' character after \"{text}\"")
     if rest and not rest.startswith("/"):
         raise BadNetwork(f'garbage after "{text[: len(text) - len(rest)]}"')
     if rest:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 _CLASSES = frozenset(
-    "alnum alpha blank cntrl digit graph lower print punct space upper xdigit".split()
+    ["alnum", "alpha", "blank", "cntrl", "digit", "graph", "lower", "print", "punct", "space", "upper", "xdigit"]
 )
 _INTERVAL = re.compile(r"(\d*)(,?)(\d*)")
 _REPEAT_LIMIT = 32767
