@@ -92,23 +92,18 @@ def parse(arguments: Sequence[str]) -> Request:
 
 def _checked(request: Request) -> Request:
     flags = request.flags
-    if {"h", "H"} <= flags:
-        raise UsageError("specify one of -h -H")
-    modes = [letter for letter in "abdeEfFhHlmMnoPptTxX#" if letter in flags]
-    edit = [letter for letter in "eX#" if letter in flags]
-    if len(edit) > 1:
-        raise UsageError(f"specify one of {' '.join('-' + letter for letter in edit)}")
-    views = [letter for letter in "dn" if letter in flags]
-    if len(views) > 1:
-        raise UsageError("specify one of -d -n")
-    for master in "MFP":
-        if master in flags:
-            for letter in modes:
-                if letter != master and letter not in _COMPATIBLE[master]:
-                    raise UsageError(f"with option -{master}, do not specify -{letter}")
-    if not edit and any("=" in name for name in request.names):
+    for group in _EXCLUSIVE:
+        both = [f"-{letter}" for letter in group if letter in flags]
+        if len(both) > 1:
+            raise UsageError(f"specify one of {' '.join(both)}")
+    for mode, compatible in _COMPATIBLE.items():
+        if mode in flags:
+            for letter in sorted(flags - {mode, *compatible}):
+                raise UsageError(f"with option -{mode}, do not specify -{letter}")
+    assigns = any("=" in name for name in request.names)
+    if not request.edits and assigns:
         flags.add("e")
-    elif "X" in flags and "M" not in flags and any("=" in name for name in request.names):
+    elif "X" in flags and "M" not in flags and assigns:
         raise UsageError("specify one of -e -X")
     return request
 
