@@ -439,7 +439,7 @@ def as_owner(run: Run, status: os.stat_result | None) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _locked(place: Place) -> Iterator[None]:
-    """One command at a time changes an index; it waits for the other, whose new file then stands in the old one's place."""
+    """One command at a time changes an index; it waits for the other, then looks at the new file."""
     while True:
         try:
             descriptor = os.open(place.index, os.O_RDONLY)

@@ -1,4 +1,4 @@
-"""The lookup keys of a message that `postmap -h` and `-b` read: header fields whole, body lines one by one (postmap(1))."""
+"""The lookup keys of a message, for `postmap -h` and `-b`: fields whole, body lines one by one (postmap(1))."""
 
 from __future__ import annotations
 

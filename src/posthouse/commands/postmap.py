@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from posthouse.commands import indexing
+from posthouse.lookup import notices
 from posthouse.lookup.text_map import quote_key, read_entries
 
 COMMAND = indexing.Command(
@@ -47,7 +48,7 @@ def _query_input(run: indexing.Run) -> int:
     flags = run.request.flags
     if not flags & {"b", "h"}:
         if "m" in flags:
-            indexing.notices.warn("ignoring -m option without -b or -h")
+            notices.warn("ignoring -m option without -b or -h")
         return indexing.query_all(run, indexing.lines_of_input())
     from posthouse.commands.message_keys import message_keys
 

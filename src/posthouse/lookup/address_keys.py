@@ -28,7 +28,7 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a table said. key is the one that was found; extension ("+foo") was not part of it, "" where none was left."""
+    """What a table said. key is the one that was found; extension ("+foo") is what it left out."""
 
     value: str
     extension: str = ""

@@ -48,7 +48,7 @@ def _read_alias(line: LogicalLine) -> Entry | Problem:
 
 
 def tokenize(text: str) -> Iterator[tuple[str, str]]:
-    """(kind, text); kind is space, quoted, literal, comment, special or atom. Quotes and brackets are part of the text."""
+    """(kind, text); kind is space, quoted, literal, comment, special or atom. Quotes and brackets stay."""
     position = 0
     while position < len(text):
         if text[position] == "(":

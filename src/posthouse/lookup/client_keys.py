@@ -1,4 +1,4 @@
-"""Which keys a table is asked for a client: names with their parent domains, addresses with their networks (access(5))."""
+"""Which keys a table is asked for a client: a name and its parents, an address and its networks (access(5))."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The index of a hash: or btree: table, an LMDB file beside the text (docs/decisions/table_index.md).
 
-A new index is written beside the old one and renamed over it: a reader never sees half a table, and keeps the one it has
-until it looks again. Readers take no lock and need no write access.
+A new index is written beside the old one and renamed over it: a reader never sees half a table, and keeps the one it
+has until it looks again. Readers take no lock and need no write access.
 """
 
 from __future__ import annotations

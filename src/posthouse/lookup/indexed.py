@@ -14,7 +14,7 @@ TEXT_LIMIT = 1 << 30  # bytes of a text that is read without an index
 
 
 class IndexedTable(Table):
-    """A table with a text file and an index of it (suffix). What changed is seen at the next lookup, without a reload."""
+    """A table with a text file and an index of it (suffix). Changes are seen without a reload."""
 
     def __init__(self, path: str, suffix: str, options: Options) -> None:
         super().__init__(options)

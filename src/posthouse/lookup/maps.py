@@ -1,4 +1,4 @@
-"""Ordered lists of tables, as parameters such as virtual_alias_maps name them (DATABASE_README): the first answer wins."""
+"""Ordered lists of tables, as virtual_alias_maps names them (DATABASE_README): the first answer wins."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lists of domains, hosts and networks, as mydestination, mynetworks and relay_domains hold them (postconf(5), mynetworks).
+"""Lists of domains, hosts and networks: mydestination, mynetworks, relay_domains (postconf(5), mynetworks).
 
 Items: a name, .domain, an address, network/mask, [2001:db8::]/32, type:table, /file/name, and any of them after "!",
 which excludes. The first item that matches decides.

@@ -1,7 +1,7 @@
 """POSIX regular expressions, as the C library reads them, put into PCRE2's words (regexp_table(5), regex(7)).
 
-Differs from Postfix: where alternatives of different length match at one place, PCRE2 takes the first, POSIX the longest;
-whether a pattern matches is the same, what $1 holds may not be.
+Differs from Postfix: where alternatives of different length match at one place, PCRE2 takes the first, POSIX the
+longest; whether a pattern matches is the same, what $1 holds may not be.
 """
 
 from __future__ import annotations
@@ -170,7 +170,7 @@ class _Translation:
         self._out.append(f"(?:{atom}){operator}" if len(atom) > 1 and not _is_group(atom) else atom + operator)
 
     def _bracket(self) -> str:
-        """A list in brackets; the first bracket is read already. In it nothing but "]", "^", "-" and "[:" is special."""
+        """A list in brackets; the first bracket is read already. In it "]", "^", "-" and "[:" are special."""
         negated = self._text.startswith("^", self._at)
         self._at += negated
         members: list[str] = []
@@ -230,7 +230,7 @@ def _inside(character: str) -> str:
 
 
 def _is_group(atom: str) -> bool:
-    """Whether the text is one group, so that an operator may follow it: the parentheses at both ends belong together."""
+    """Whether the text is one group, so that an operator may follow it."""
     if atom[0] == "[":
         return _bracket_end(atom) == len(atom)
     if atom[0] == "\\" and len(atom) == 2:

@@ -1,4 +1,4 @@
-"""What tables of SQL and LDAP have in common: a .cf file, %s %u %d in queries, results put together (sqlite_table(5))."""
+"""What tables of SQL have in common: a .cf file, %s %u %d in queries, results put together (sqlite_table(5))."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def read_source(path: str, settings: Settings, names: tuple[str, ...]) -> QueryS
 
 def _built_query(found: dict[str, str]) -> str:
     """The query that the old table, select_field, where_field and additional_conditions stand for."""
-    query = f"SELECT {found.get('select_field', '')} FROM {found.get('table', '')}"
+    query = f"SELECT {found.get('select_field', '')} FROM {found.get('table', '')}"  # noqa: S608 - the administrator's words
     return f"{query} WHERE {found.get('where_field', '')} = '%s' {found.get('additional_conditions', '')}"
 
 

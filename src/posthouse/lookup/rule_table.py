@@ -1,6 +1,6 @@
-"""Tables of rules that are tried in order, from a file or in braces: cidr, regexp and pcre (cidr_table(5), pcre_table(5)).
+"""Tables of rules, tried in order, from a file or in braces: cidr, regexp and pcre (cidr_table(5), pcre_table(5)).
 
-Each type says what a rule's pattern is; if and endif, files, changes to them and texts of warnings are the same for all.
+Each type says what a rule's pattern is; if and endif, files, their changes and the warnings are the same for all.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Rules:
 
 
 def read_rules(lines: Iterable[LogicalLine], parse: Parse, title: str, unmatched: str) -> Rules:
-    """Parse all lines; what is wrong with one is logged, and it is left out. unmatched: what an endif too many is told."""
+    """Parse all lines; what is wrong with one is logged, and it is left out. unmatched: said of an endif too many."""
     statements: list[Statement] = []
     opened: list[int] = []
     for line in lines:

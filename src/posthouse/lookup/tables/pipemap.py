@@ -10,20 +10,20 @@ class PipeTable(CombinedTable):
     """One table after the other; the last one's answer, or None when one has none."""
 
     def lookup(self, key: str) -> str | None:
-        value: str | None = key
         for table in self.tables:
-            value = table.lookup(value)
+            value = table.lookup(key)
             if value is None:
                 return None
-        return value
+            key = value
+        return key
 
     async def find(self, key: str) -> str | None:
-        value: str | None = key
         for table in self.tables:
-            value = await table.find(value)
+            value = await table.find(key)
             if value is None:
                 return None
-        return value
+            key = value
+        return key
 
 
 def open_table(name: str, options: Options) -> PipeTable:

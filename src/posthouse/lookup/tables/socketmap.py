@@ -9,7 +9,7 @@ from posthouse.lookup.table import BadTable, Options
 
 
 class SocketmapDialogue:
-    """ "name SP key" and "STATUS SP text", each in a netstring."""
+    """The request "name SP key" and the answer "STATUS SP text", each in a netstring."""
 
     def __init__(self, name: str, spec: str) -> None:
         self._name, self._spec = name, spec
