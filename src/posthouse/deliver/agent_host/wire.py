@@ -1,8 +1,8 @@
 """What worker and agent host say to each other: one packet (SOCK_SEQPACKET) per request, answers in JSON.
 
 A request is a fixed head, a JSON list of small values, then up to three pieces of bytes: what stands before the
-content, its header and its body. A piece that is large travels as an open file instead. Nothing here comes from the network as
-it is: the pieces are only copied, and the JSON is read with a size limit.
+content, its header and its body. A piece that is large travels as an open file instead. Nothing here comes from the
+network as it is: the pieces are only copied, and the JSON is read with a size limit.
 """
 
 from __future__ import annotations
