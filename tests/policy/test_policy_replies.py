@@ -25,7 +25,7 @@ smtpd_recipient_restrictions = check_recipient_access inline:{{ {{{recipient} = 
 @pytest.mark.parametrize("party", RECORDED["parties"])
 async def test_replies_are_those_of_postfix(party, open_door):
     sender, helo = RECORDED["parties"][party]
-    lines = [SETTINGS.split("smtpd_restriction_classes")[0]]
+    lines = [SETTINGS.split("smtpd_restriction_classes", maxsplit=1)[0]]
     recipients = [case["recipient"] for case in RECORDED["cases"]]
     classes = [f"class{number}" for number in range(len(recipients))]
     lines.append(f"smtpd_restriction_classes = {' '.join(classes)}\n")

@@ -32,7 +32,7 @@ async def look_up_servers(
                 if answer is not NOT_FOUND:
                     break
         if isinstance(answer, Permit) and not check.discarded:
-            _complain_about_ok(check, restriction, host or domain)
+            _complain_about_ok(check, restriction, subject[0])
             raise server_error()
         if answer is not NOT_FOUND:
             return answer  # type: ignore[return-value]
