@@ -76,10 +76,25 @@ class Postfix:
         from posthouse.master import setup
 
         try:
-            return setup.read(self.config_directory, 1)
+            found = setup.read(self.config_directory, 1)
         except ConfigError as trouble:
             self.fatal(str(trouble))
-        return None
+            return None
+        self._warn_of_unused()
+        return found
+
+    def _warn_of_unused(self) -> None:
+        """Say which names of main.cf nothing knows, as postconf does when Postfix starts."""
+        from posthouse.config import known, main_cf, master_cf
+
+        folder = self.settings.config_directory
+        main, master = os.path.join(folder, "main.cf"), os.path.join(folder, "master.cf")
+        lines = {line.name: line for line in main_cf.read_main_cf(main)}
+        names = known.survey(lines, master_cf.read_entries(folder), main, master)
+        postconf = os.path.join(self.settings.text("command_directory"), "postconf")
+        for name, line in lines.items():
+            if not names.knows(name):
+                print(f"{postconf}: warning: {main}: unused parameter: {name}={line.value}", file=sys.stderr)
 
     def start_fg(self) -> int:
         return self.start(foreground=True)

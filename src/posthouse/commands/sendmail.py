@@ -455,7 +455,7 @@ def _envelope(
     return Envelope(
         sender=sender,
         recipients=tuple(Recipient(address, notify=notify) for address in recipients),
-        sender_fullname=_one_line(fullname),
+        sender_fullname=_one_line(fullname) if sender else "",
         envid=options.envid,
         ret="HDRS" if options.ret == "HDRS" else options.ret,
         encoding=options.encoding,
