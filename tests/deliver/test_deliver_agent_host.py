@@ -46,9 +46,7 @@ def numbers(place) -> set[int]:
 
 
 async def child_of(agent) -> int:
-    result = await agent.run_command(
-        Command(ME, ("/bin/sh", "-c", "echo $PPID"), {"PATH": "/bin"}, b"", CONTENT, 10.0)
-    )
+    result = await agent.run_command(Command(ME, ("/bin/sh", "-c", "echo $PPID"), {"PATH": "/bin"}, b"", CONTENT, 10.0))
     return int(result.output)
 
 
@@ -165,7 +163,9 @@ async def test_files_are_read_with_the_users_rights(agent, place):
 
 async def test_deliveries_to_one_mbox_do_not_mix(agent, place):
     def mail(number: int) -> MailFile:
-        return MailFile(ME, f"{place}/box", f"From {number}\n".encode(), CONTENT, locks=("fcntl", "dotlock"), from_quoting=True)
+        return MailFile(
+            ME, f"{place}/box", f"From {number}\n".encode(), CONTENT, locks=("fcntl", "dotlock"), from_quoting=True
+        )
 
     assert await asyncio.gather(*(agent.append_mbox(mail(number)) for number in range(40))) == [None] * 40
     text = (place / "box").read_bytes()

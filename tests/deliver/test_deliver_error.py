@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 from delivery_scene import Scene, texts
 
-from posthouse.mail.outcome import Bounced, Deferred
 from posthouse.mail.envelope import Trace
+from posthouse.mail.outcome import Bounced, Deferred
 
 
 @pytest.fixture

@@ -122,7 +122,9 @@ async def test_members_of_include_files_get_messages_of_their_own(local, place):
 
 
 async def test_commands_are_told_of_the_message(local, place):
-    scene = local({"script": f'"|cat > {place}/out/script; echo $SENDER $RECIPIENT $LOCAL $USER $PWD >> {place}/out/script"'})
+    scene = local(
+        {"script": f'"|cat > {place}/out/script; echo $SENDER $RECIPIENT $LOCAL $USER $PWD >> {place}/out/script"'}
+    )
     (text,) = texts(await scene.local("script+a"))
     assert text.startswith("2.0.0 delivered to command: cat > ")
     written = (place / "out/script").read_text()
@@ -150,7 +152,9 @@ async def test_commands_are_told_of_the_message(local, place):
     ],
 )
 async def test_a_commands_end_decides(local, command, text):
-    assert texts(await local({"cmd": f'"|{command}"'}).local("cmd"))[0].replace("output: sh:", "output: /bin/sh:") == text
+    assert (
+        texts(await local({"cmd": f'"|{command}"'}).local("cmd"))[0].replace("output: sh:", "output: /bin/sh:") == text
+    )
 
 
 async def test_files_are_appended_to(local, place):

@@ -53,10 +53,21 @@ async def run(scene, *addresses, arguments=("$recipient",), attributes=(), **mor
 
 
 async def test_macros_stand_once_for_each_recipient(scene):
-    given = ("$nexthop", "${user}", "${extension}", "$(mailbox)", "$domain", "{ a b }", "c$$d", "$queue_id", "$client_helo")
-    assert await run(scene, "B@p.test", "a+ext@p.test", arguments=given, nexthop="next.hop") == [
-        "2.0.0 delivered via p service"
-    ] * 2
+    given = (
+        "$nexthop",
+        "${user}",
+        "${extension}",
+        "$(mailbox)",
+        "$domain",
+        "{ a b }",
+        "c$$d",
+        "$queue_id",
+        "$client_helo",
+    )
+    assert (
+        await run(scene, "B@p.test", "a+ext@p.test", arguments=given, nexthop="next.hop")
+        == ["2.0.0 delivered via p service"] * 2
+    )
     assert (scene.out / "arguments").read_text().split("\n")[:-1] == [
         f"<{word}>"
         for word in (

@@ -40,7 +40,9 @@ async def test_a_maildir_gets_the_message_with_its_fields(scene, tmp_path):
 
 
 async def test_an_mbox_gets_a_from_line_quoting_and_an_empty_line(scene, tmp_path):
-    assert texts(await scene.deliver("virtual", "b@v.test", "b@v.test", sender="")) == ["2.0.0 delivered to mailbox"] * 2
+    assert (
+        texts(await scene.deliver("virtual", "b@v.test", "b@v.test", sender="")) == ["2.0.0 delivered to mailbox"] * 2
+    )
     text = (tmp_path / "b").read_bytes()
     assert text.count(b"From MAILER-DAEMON  ") == 2
     assert text.count(b"\n>From the start\ntext\n\n") == 2
@@ -102,7 +104,9 @@ async def test_a_large_body_comes_from_its_file(scene, tmp_path):
 
 
 async def test_bad_owners_are_a_mistake_of_the_configuration(tmp_path):
-    scene = Scene("virtual_mailbox_base = /nowhere\nvirtual_mailbox_maps = static:x/\nvirtual_uid_maps = static:0\nvirtual_gid_maps = static:100\n")
+    scene = Scene(
+        "virtual_mailbox_base = /nowhere\nvirtual_mailbox_maps = static:x/\nvirtual_uid_maps = static:0\nvirtual_gid_maps = static:100\n"
+    )
     try:
         assert texts(await scene.deliver("virtual", "a@v.test")) == ["4.3.5 mail system configuration error"]
         assert scene.sink.lines == ["postfix/virtual: warning: recipient a@v.test: bad uid 0 in virtual_uid_maps"]

@@ -14,7 +14,7 @@ from posthouse.errors import ConfigError
 from posthouse.services.delivery import DeliveryAgent
 from posthouse.services.house import House
 
-_NOT_AGENTS = frozenset({"agent", "agent_host", "mailbox", "command_outcome", "results", "environment", "loop_fields"})
+_NOT_AGENTS = frozenset({"agent", "agent_host", "mailbox", "command_outcome", "results", "loop_fields"})
 
 
 @cache

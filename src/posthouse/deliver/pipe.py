@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from collections.abc import Iterator
@@ -11,18 +10,21 @@ from dataclasses import dataclass, replace
 from posthouse.config.master_cf import Service
 from posthouse.config.settings import Settings
 from posthouse.deliver.command_outcome import command_status, output_text, was_killed
-from posthouse.deliver.environment import exported_environment
 from posthouse.deliver.loop_fields import delivered_to_fields
 from posthouse.deliver.results import delivered, failed, from_line, is_question, same_for_all, would_deliver
-from posthouse.errors import ConfigError
 from posthouse.mail.address import quote_address, split_extension
 from posthouse.mail.envelope import Envelope, Origin, Recipient
 from posthouse.mail.outcome import Outcome
 from posthouse.mail.status import Status
+from posthouse.services.command_lines import (
+    command_arguments,
+    command_identity,
+    exported_environment,
+    wrong_line,
+)
 from posthouse.services.delivery import DeliveryRequest, Report, Result, Target
 from posthouse.services.house import House
-from posthouse.services.privileged import Command, Identity
-from posthouse.system.users import find_group_id, find_user
+from posthouse.services.privileged import Command
 
 _FLAGS = frozenset("BDFORXhqu.>")
 _MACRO = re.compile(r"\$(?:\$|\{([^{}]*)\}|\(([^()]*)\)|([A-Za-z0-9_]+))")
@@ -58,16 +60,16 @@ def read_attributes(service: Service) -> Attributes:
     for place, word in enumerate(words):
         name, sign, value = word.partition("=")
         if not sign:
-            raise _wrong(service, f'unknown attribute name: "{word}"')
+            raise wrong_line(service, f'unknown attribute name: "{word}"')
         if name == "argv":
-            argv = tuple(_arguments([value, *words[place + 1 :]] if value else words[place + 1 :]))
+            argv = tuple(command_arguments([value, *words[place + 1 :]] if value else words[place + 1 :]))
             attributes = replace(attributes, argv=argv)
             break
         attributes = _with_attribute(service, attributes, name, value)
     if not attributes.user:
-        raise _wrong(service, "missing user= attribute")
+        raise wrong_line(service, "missing user= attribute")
     if not attributes.argv:
-        raise _wrong(service, "missing argv= attribute")
+        raise wrong_line(service, "missing argv= attribute")
     return attributes
 
 
@@ -76,7 +78,7 @@ def _with_attribute(service: Service, attributes: Attributes, name: str, value: 
         case "flags":
             unknown = set(value) - _FLAGS
             if unknown:
-                raise _wrong(service, f"unknown flag: {min(unknown)}")
+                raise wrong_line(service, f"unknown flag: {min(unknown)}")
             return replace(attributes, flags=frozenset(value))
         case "user":
             return replace(attributes, user=value)
@@ -90,23 +92,13 @@ def _with_attribute(service: Service, attributes: Attributes, name: str, value: 
             return replace(attributes, null_sender=value)
         case "size":
             if not (value.isascii() and value.isdecimal()):
-                raise _wrong(service, f"bad size= argument: {value}")
+                raise wrong_line(service, f"bad size= argument: {value}")
             return replace(attributes, size=int(value))
-    raise _wrong(service, f'unknown attribute name: "{name}"')
+    raise wrong_line(service, f'unknown attribute name: "{name}"')
 
 
 def _unescape(match: re.Match[str]) -> str:
     return chr(int(match[1], 8) & 255) if match[1] else _ESCAPES.get(match[2], match[2])
-
-
-def _wrong(service: Service, text: str) -> ConfigError:
-    return ConfigError(text, file=service.file, line=service.line, parameter=service.name)
-
-
-def _arguments(words: list[str]) -> Iterator[str]:
-    """The words; one in { and } without them and the space inside."""
-    for word in words:
-        yield word[1:-1].strip() if word.startswith("{") and word.endswith("}") else word
 
 
 def _macros(argument: str) -> Iterator[str]:
@@ -120,7 +112,7 @@ def _check_macros(service: Service, argv: tuple[str, ...]) -> None:
     for argument in argv:
         for name in _macros(argument):
             if name not in _RECIPIENT_MACROS and name not in _MESSAGE_MACROS:
-                raise _wrong(service, f'unknown macro name: "{name}"')
+                raise wrong_line(service, f'unknown macro name: "{name}"')
 
 
 class PipeAgent:
@@ -130,7 +122,7 @@ class PipeAgent:
         self._service, self._house = service.name, house
         self._attributes = read_attributes(service)
         _check_macros(service, self._attributes.argv)
-        self._identity = _identity(service, self._attributes.user, settings)
+        self._identity = command_identity(service, self._attributes.user, settings)
         self._log = house.log(settings, "pipe")
         self._limit = float(settings.seconds(f"{service.name}_time_limit"))
         self._delimiters = settings.text("recipient_delimiter")
@@ -270,26 +262,6 @@ class PipeAgent:
 def _value(match: re.Match[str], values: dict[str, str]) -> str:
     name = match[1] or match[2] or match[3]
     return values.get(name, "") if name else "$"
-
-
-def _identity(service: Service, name: str, settings: Settings) -> Identity:
-    user_name, sign, group_name = name.partition(":")
-    user = find_user(user_name)
-    if user is None:
-        raise _wrong(service, f"unknown username: {user_name}")
-    gid: int | None = user.gid
-    if sign:
-        gid = find_group_id(group_name)
-        if gid is None:
-            raise _wrong(service, f"unknown group: {group_name}")
-    if user.uid == 0:
-        raise _wrong(service, "user= command-line attribute specifies root privileges")
-    if gid == 0:
-        raise _wrong(service, "user= command-line attribute specifies root group")
-    owner = find_user(settings.text("mail_owner"))
-    if owner is not None and user.uid == owner.uid and user.uid != os.geteuid():
-        raise _wrong(service, f"user= command-line attribute specifies mail system owner {owner.name}")
-    return Identity(user.uid, gid or 0, user.name)
 
 
 def build(service: Service, settings: Settings, house: House) -> PipeAgent:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -116,4 +117,12 @@ class PrivilegedAgent(Protocol):
         self, identity: Identity, path: str, limit: int, *, follow_links: bool = True
     ) -> UserFile | Status:
         """A .forward or :include: file, at most limit bytes."""
+        ...
+
+    async def spawn(
+        self, identity: Identity, argv: Sequence[str], environment: dict[str, str], limit: float, connection: int
+    ) -> Status | None:
+        """Start a command whose standard input and output is connection (a descriptor, which stays the caller's);
+        it is killed after limit (s, 0 never). Returns when it has been started (spawn(8)).
+        """
         ...

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from posthouse.config.settings import Settings
-from posthouse.deliver.environment import exported_environment
 from posthouse.deliver.local.attributes import Attributes, Progress
 from posthouse.deliver.local.context import Local
 from posthouse.deliver.local.delivery import LocalDelivery
 from posthouse.deliver.local.rules import read_rules
 from posthouse.deliver.loop_fields import delivered_to_fields
 from posthouse.lookup.maps import open_maps
+from posthouse.services.command_lines import exported_environment
 from posthouse.services.delivery import DeliveryRequest, Report, Result
 from posthouse.services.house import House
 
