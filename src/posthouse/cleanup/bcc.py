@@ -1,4 +1,4 @@
-"""Recipients that nobody sees: always_bcc, sender_bcc_maps, recipient_bcc_maps, and BCC of access tables (postconf(5))."""
+"""Recipients that nobody sees: always_bcc, sender_bcc_maps, recipient_bcc_maps, BCC of access tables (postconf(5))."""
 
 from __future__ import annotations
 
@@ -13,10 +13,14 @@ from posthouse.mail.envelope import Notify, Recipient
 AddRecipient = Callable[[Work, Recipient], Awaitable[None]]
 
 
-async def note_sender_bcc(work: Work, sender: str) -> None:
-    """Remember the sender's BCC; it joins after all other recipients."""
-    if sender and not work.rules.sender_bcc.empty:
-        work.sender_bcc = await _look_up(work, work.rules.sender_bcc, "sender_bcc_maps", sender)
+async def add_sender_bcc(work: Work, add: AddRecipient) -> None:
+    """The sender's BCC, before all recipients."""
+    maps = work.rules.sender_bcc
+    if maps.empty or not work.maps_addresses or not work.sender:
+        return
+    bcc = await _look_up(work, maps, "sender_bcc_maps", work.sender)
+    if bcc:
+        await _add(work, bcc, add)
 
 
 async def add_recipient_bcc(work: Work, add: AddRecipient) -> None:
@@ -30,26 +34,22 @@ async def add_recipient_bcc(work: Work, add: AddRecipient) -> None:
 
 
 async def add_automatic_bcc(work: Work, add: AddRecipient) -> None:
-    """The sender's BCC, always_bcc, and what access tables and content checks asked for."""
-    automatic = (work.sender_bcc, work.rules.always_bcc) if work.maps_addresses else ()
+    """always_bcc, and what access tables and content checks asked for."""
+    automatic = (work.rules.always_bcc,) if work.maps_addresses else ()
     for bcc in (*automatic, *work.submission.extra_bcc, *work.check_bcc):
         if bcc:
             await _add(work, bcc, add)
 
 
 async def _look_up(work: Work, maps: Maps, name: str, address: str) -> str:
-    """ "@domain" as an answer keeps the user."""
+    """What a table says for the address; "" where it says nothing."""
     domain = address.rpartition("@")[2]
     is_local = await work.rules.is_local(domain)
     try:
         found = await find_address(maps, address, delimiters=work.rules.delimiters, is_local=lambda _: is_local)
     except LookupFailed:
         raise work.lookup_problem(name, f" for {address}") from None
-    if found is None:
-        return ""
-    if found.value.startswith("@"):
-        return address.rpartition("@")[0] + found.value
-    return found.value
+    return found.value if found is not None else ""
 
 
 async def _add(work: Work, bcc: str, add: AddRecipient) -> None:

@@ -35,7 +35,7 @@ async def _check_file(work: Work, part: FilePart) -> None:
     length = 0
     walk = _Walk(work)
     try:
-        with open(path, "xb") as new, open(part.path, "rb") as old:
+        with open(path, "xb") as new, open(part.path, "rb") as old:  # noqa: ASYNC230 - checks of a body take longer
             old.seek(part.offset)
             async for piece in walk.run(_lines_of(old, part.length)):
                 new.write(piece)

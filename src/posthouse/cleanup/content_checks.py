@@ -1,4 +1,4 @@
-"""The actions of header_checks and body_checks: what a table's answer does to a line and to its message (header_checks(5))."""
+"""Actions of header_checks and body_checks: what a table's answer does to a line and its mail (header_checks(5))."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ async def apply_checks(work: Work, maps: Maps, name: str, subject: tuple[str, by
     command, _, argument = value.partition(" ") if " " in value else value.partition("\t")
     action = _ACTIONS.get(command.upper())
     if action is None:
-        work.log.warning(f"unsupported command in {name} map: {value}")
+        work.log.warning(f"unknown command in {name} map: {value}")
         return (text,)
     return action(work, kind, text, argument.strip(), name)
 
@@ -63,7 +63,7 @@ def _reject(work: Work, kind: str, text: bytes, argument: str, name: str) -> tup
     dsn, words = (match[1], argument[match.end() :]) if match else ("5.7.1", argument)
     words = words or "message content rejected"
     _log(work, "reject", kind, text, f"{dsn} {words}")
-    raise work.refuse(dsn, 450 if dsn.startswith("4") else 550, words)
+    raise work.refuse(dsn, 451 if dsn.startswith("4") else 550, words)
 
 
 def _discard(work: Work, kind: str, text: bytes, argument: str, name: str) -> tuple[bytes, ...]:  # noqa: ARG001
@@ -95,6 +95,7 @@ def _redirect(work: Work, kind: str, text: bytes, argument: str, name: str) -> t
         work.log.warning(f'bad REDIRECT target "{argument}" in {name} map -- need user@domain')
     else:
         work.redirect = argument
+        work.unchecked = True  # no other check applies to redirected mail
         _log(work, "redirect", kind, text, argument)
     return (text,)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from posthouse.cleanup.bcc import add_recipient_bcc, note_sender_bcc
+from posthouse.cleanup.bcc import add_recipient_bcc, add_sender_bcc
 from posthouse.cleanup.canonical import map_to_canonical
 from posthouse.cleanup.masquerade import masquerade
 from posthouse.cleanup.virtual_alias import expand_aliases
@@ -21,12 +21,12 @@ async def rewrite_sender(work: Work) -> None:
     if work.maps_addresses:
         address = await map_to_canonical(work, address, "envelope_sender")
         address = masquerade(work, address, "envelope_sender")
-        await note_sender_bcc(work, address)
     work.sender = address
 
 
 async def take_recipients(work: Work) -> None:
     """The envelope recipients, in order, each followed by what its alias expands to and by its BCC."""
+    await add_sender_bcc(work, add_recipient)
     for recipient in work.submission.envelope.recipients:
         await add_recipient(work, recipient)
         await add_recipient_bcc(work, add_recipient)

@@ -1,4 +1,4 @@
-"""The header: message id and hops are noted, unwanted fields dropped, addresses rewritten, checks applied (cleanup(8))."""
+"""The header: message id and hops noted, unwanted fields dropped, addresses rewritten, checks applied (cleanup(8))."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from posthouse.maillog import cleanup as maillog
 from posthouse.services.intake import Skip
 
 _NOTED = re.compile(rb"^(received|message-id|resent-[a-z-]+):", re.IGNORECASE | re.MULTILINE)
-_HEAD_OF_FILE_PART = 0
 
 
 async def clean_header(work: Work) -> None:
@@ -29,7 +28,8 @@ async def clean_header(work: Work) -> None:
     kept: list[bytes] = []
     for field in divided.fields:
         field = limit_size(field, rules.header_size_limit)
-        results = await check_field(work, field, "header") if checked and not rules.checks.header.empty else (field,)
+        examined = checked and not work.unchecked and not rules.checks.header.empty
+        results = await check_field(work, field, "header") if examined else (field,)
         for result in results:
             await _take_field(work, result, kept)
         if work.discard:
@@ -82,7 +82,7 @@ async def _take_field(work: Work, field: bytes, kept: list[bytes]) -> None:
     if name in work.rules.dropped_names:
         return
     if role & (Role.SENDER | Role.RECIPIENT) and work.context:
-        field = await rewrite_field(work, field, role)
+        field = limit_size(await rewrite_field(work, field, role), work.rules.header_size_limit)
     kept.append(field)
 
 
@@ -98,6 +98,6 @@ def _note(work: Work, name: bytes, field: bytes) -> None:
 
 def _count_hop(work: Work) -> None:
     work.hops += 1
-    if work.hops > work.rules.hopcount_limit:
+    if work.hops == work.rules.hopcount_limit:
         work.log.warning(f"{work.queue_id}: message rejected: hopcount exceeded")
-        raise work.refuse("5.4.0", 554, "Error: too many hops")
+        work.refusal = work.refusal or work.refuse("5.4.0", 554, "Error: too many hops")

@@ -1,6 +1,8 @@
-"""Completes and maps the addresses in header fields; a field is printed anew only when an address changed (cleanup(8))."""
+"""Completes and maps the addresses in header fields; only what changed is printed anew (cleanup(8))."""
 
 from __future__ import annotations
+
+import re
 
 from posthouse.cleanup.canonical import map_to_canonical
 from posthouse.cleanup.masquerade import masquerade
@@ -9,9 +11,22 @@ from posthouse.mail.address import quote_address
 from posthouse.mail.address_list import parse_addresses, print_field
 from posthouse.mail.headers import Role
 
+_ATOM = rb"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_ADDRESS = _ATOM + rb"(?:\." + _ATOM + rb")*+@[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)++"
+_PHRASE = rb"""(?:[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]++|"[^"\\\n]*+"[ ]?)?+"""
+_MAILBOX = rb"(?:" + _ADDRESS + rb"|" + _PHRASE + rb"<" + _ADDRESS + rb">)"
+_COMPLETE = re.compile(rb"\s*+" + _MAILBOX + rb"(?:,\s*+" + _MAILBOX + rb")*+\s*+\Z")
+
+
+def needs_nothing(work: Work, field: bytes) -> bool:
+    """Whether all addresses of a field are complete already and no table changes them: nearly all mail."""
+    return not work.rules.maps_header_addresses and _COMPLETE.match(field, field.index(b":") + 1) is not None
+
 
 async def rewrite_field(work: Work, field: bytes, role: Role) -> bytes:
     """The field with its addresses rewritten."""
+    if needs_nothing(work, field):
+        return field
     name, _, value = field.decode("utf-8", "surrogateescape").partition(":")
     entries = parse_addresses(value, work.rules.token_limit)
     place = "header_sender" if role & Role.SENDER else "header_recipient"

@@ -1,4 +1,4 @@
-"""Follows the parts of a MIME message line by line, for body_checks and the checks of inner headers (RFC 2045, 2046)."""
+"""Follows the parts of a MIME message line by line, for body_checks and checks of inner headers (RFC 2045, 2046)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Adds the fields that mail from here must have: Message-Id, Date, From, To (cleanup(8), always_add_missing_headers)."""
+"""Adds fields that mail from here must have: Message-Id, Date, From, To (cleanup(8), always_add_missing_headers)."""
 
 from __future__ import annotations
 

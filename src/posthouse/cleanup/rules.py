@@ -57,6 +57,8 @@ class Rules:
         self.masquerade_domains = settings.items("masquerade_domains")
         self.masquerade_classes = frozenset(settings.items("masquerade_classes"))
         self.masquerade_exceptions = frozenset(name.lower() for name in settings.items("masquerade_exceptions"))
+        mapped = (self.recipient_canonical, self.sender_canonical, self.canonical)
+        self.maps_header_addresses = bool(self.masquerade_domains) or any(not rule.maps.empty for rule in mapped)
         self.sender_bcc: Maps = open_maps(settings, "sender_bcc_maps")
         self.recipient_bcc: Maps = open_maps(settings, "recipient_bcc_maps")
         self.always_bcc = settings.text("always_bcc")

@@ -9,19 +9,30 @@ from posthouse.cleanup.header import clean_header
 from posthouse.cleanup.limits import check_recipients, check_size
 from posthouse.cleanup.missing_headers import add_missing_headers
 from posthouse.cleanup.work import Work
+from posthouse.errors import PermanentFailure, TemporaryFailure
 
 
 async def run(work: Work) -> None:
     """Make the message fit. Stops early when a rule discards it; raises TemporaryFailure or PermanentFailure."""
     check_size(work)
-    await rewrite_sender(work)
-    await take_recipients(work)
+    await _take_envelope(work)
     await clean_header(work)
     if work.discard:
         return
     add_missing_headers(work)
+    if work.refusal is not None:
+        raise work.refusal
     await clean_body(work)
     if work.discard:
         return
     check_recipients(work)
     await add_automatic_bcc(work, add_recipient)
+
+
+async def _take_envelope(work: Work) -> None:
+    """A refusal waits until the header has been read, for the log's message-id."""
+    try:
+        await rewrite_sender(work)
+        await take_recipients(work)
+    except (TemporaryFailure, PermanentFailure) as failed:
+        work.refusal, work.unchecked = failed, True

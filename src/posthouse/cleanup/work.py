@@ -20,7 +20,9 @@ class Work:
     """What the steps read and change. context says how header addresses are completed ("" leaves headers alone).
 
     fields are the header's, without last LF; header_text holds the header until a step needs it divided.
-    hold and discard are None until a rule asks for them.
+    first_recipient and last_recipient are for the log and for recipient_bcc_maps. present are the names of the fields
+    that matter. unchecked: a rule has exempted the message from further checks. refusal ends the work after the header,
+    whose message id is logged all the same.
     """
 
     submission: Submission
@@ -38,10 +40,10 @@ class Work:
     hold: bool = False
     discard: bool = False
     redirect: str = ""
+    refusal: PermanentFailure | TemporaryFailure | None = None
     content_filter: str = ""
     first_recipient: str = ""
     resent: bool = False
-    sender_bcc: str = ""
     present: set[bytes] = field(default_factory=set)
     last_recipient: str = ""
     hops: int = 0

@@ -96,6 +96,10 @@ def fold_address(address: str) -> str:
     return address.lower() if address.isascii() else address.casefold()
 
 
+def _is_letter(character: str) -> bool:
+    return character.isalnum() or character == "_" or character > "\x7f"
+
+
 def hostname_problem(name: str) -> str:
     """What is wrong with a host or domain name, as it is logged ("misplaced hyphen: a.-b"); "" where nothing is.
 
@@ -104,27 +108,22 @@ def hostname_problem(name: str) -> str:
     shown = name[:100]
     if not name:
         return "empty hostname"
-    numeric = True
     label_length = 0
     for position, character in enumerate(name):
-        last = position + 1 == len(name)
-        if character.isalnum() or character == "_" or ord(character) > 127:
+        ends = name[position + 1 : position + 2] in {"", "."}
+        if _is_letter(character) or character == "-":
             label_length += 1
             if label_length > _LABEL_LIMIT:
                 return f"hostname label too long: {shown}"
-            numeric = numeric and character.isdigit()
-        elif character == ".":
-            if label_length == 0 or last:
-                return f"misplaced delimiter: {shown}"
-            label_length = 0
-        elif character == "-":
-            numeric = False
-            label_length += 1
-            if label_length == 1 or last or name[position + 1] == ".":
+            if character == "-" and (label_length == 1 or ends):
                 return f"misplaced hyphen: {shown}"
-        else:
+        elif character != ".":
             return f"invalid character {ord(character)}(decimal): {shown}"
-    if numeric:
+        elif label_length == 0 or position + 1 == len(name):
+            return f"misplaced delimiter: {shown}"
+        else:
+            label_length = 0
+    if all(character.isdigit() or character == "." for character in name):
         return f"numeric hostname: {shown}"
     if len(name) > _HOSTNAME_LIMIT:
         return f"bad length {len(name)} for {shown}..."

@@ -41,6 +41,7 @@ class Entry:
     angle: bool = False
     after: str = ""
     ends_group: bool = False
+    joined: bool = False  # no comma before it
 
     def __str__(self) -> str:
         text = self.address.external if self.address is not None else ""
@@ -114,6 +115,8 @@ class _Parser:
                 self._separator(token, position)
             position += 1
         self._flush()
+        if self.tokens and self.tokens[-1].text == "," and self.entries:
+            self.entries.append(Entry())
         return self.entries
 
     def _separator(self, token: _Token, position: int) -> None:
@@ -147,13 +150,17 @@ class _Parser:
 
     def _angle(self, position: int) -> int:
         """From `<` to `>`; the words before it are the phrase."""
-        end = next((i for i in range(position + 1, len(self.tokens)) if self.tokens[i].text == ">"), len(self.tokens))
+        end = next((i for i in range(position + 1, len(self.tokens)) if self.tokens[i].text == ">"), -1)
+        if end < 0:
+            self.words.append(_Token("atom", "<"))
+            return position
         inside = self.tokens[position + 1 : end]
         if inside and inside[0].text == "@":
             colon = next((i for i, token in enumerate(inside) if token.text == ":"), -1)
             inside = inside[colon + 1 :]
         external = "".join(token.text for token in inside if token.kind != "comment")
-        self.entries.append(Entry(self.prefix + _join(self.words), Address(external), angle=True))
+        joined = self._open and not self.words and not self.prefix
+        self.entries.append(Entry(self.prefix + _join(self.words), Address(external), angle=True, joined=joined))
         self.prefix = ""
         self.words.clear()
         self._open = True
@@ -245,8 +252,9 @@ def print_field(name: str, entries: list[Entry]) -> str:
     lines: list[str] = []
     line = f"{name}:"
     for number, text in enumerate(texts):
-        piece = f" {text}{',' if number + 1 < len(texts) else ''}"
-        if number and len(line) + len(piece) > _LINE_LIMIT:
+        comma = number + 1 < len(texts) and not entries[number + 1].joined
+        piece = f" {text}{',' if comma else ''}"
+        if number and not entries[number].joined and len(line) + len(piece) > _LINE_LIMIT:
             lines.append(line)
             line = "\t" + piece[1:]
         else:

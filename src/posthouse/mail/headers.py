@@ -91,8 +91,5 @@ def is_field(text: bytes) -> bool:
 
 
 def limit_size(field: bytes, limit: int) -> bytes:
-    """A folded field loses the lines that begin beyond the limit (bytes; header_size_limit)."""
-    if len(field) <= limit:
-        return field
-    end = field.find(b"\n", limit)
-    return field if end < 0 else field[:end]
+    """A field loses what is beyond the limit (bytes; header_size_limit)."""
+    return field if len(field) <= limit else field[:limit].rstrip(b"\n")

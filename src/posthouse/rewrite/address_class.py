@@ -1,4 +1,4 @@
-"""Which of Postfix's address classes a domain belongs to, and which transport and next hop that gives (ADDRESS_CLASS_README)."""
+"""Which address class a domain belongs to, and which transport and next hop that gives (ADDRESS_CLASS_README)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Brings an address into the form user@domain: swap_bangpath, allow_percent_hack, append_at_myorigin ... (trivial-rewrite(8))."""
+"""Completes addresses to user@domain: swap_bangpath, allow_percent_hack, append_at_myorigin (trivial-rewrite(8))."""
 
 from __future__ import annotations
 
