@@ -50,6 +50,8 @@ async def greet(session: Session, peer: Any, own: Any) -> Reply | None:
     session.client = client_shown(session)
     session.keyword_limits = session.service.discarded_keywords(request.client_address)
     session.log.info(lines.connect(session.client))
+    service = session.service
+    session.may_forward = service.may_use(session, service.xforward_hosts)
     refused = session.service.count_connection(session)
     if refused is not None:
         session.send(refused)

@@ -11,7 +11,7 @@ TEMPORARILY_UNAVAILABLE = "[TEMPUNAVAIL]"
 UNKNOWN = "unknown"
 
 
-def parse_attributes(command: str, arguments: str, known: tuple[str, ...]) -> dict[str, str]:
+def parse_attributes(command: str, arguments: str, known: tuple[str, ...], ipv6: bool = True) -> dict[str, str]:
     """NAME=value ... with the values decoded. Raises CommandSyntax."""
     words = arguments.split()
     if not words:
@@ -27,11 +27,11 @@ def parse_attributes(command: str, arguments: str, known: tuple[str, ...]) -> di
             raise CommandSyntax(refuse(501, "5.5.4", f"Bad attribute value syntax: {value}"))
         if name not in known:
             raise CommandSyntax(refuse(501, "5.5.4", f"Bad {command} attribute name: {name}"))
-        found[name] = checked(name, decoded)
+        found[name] = checked(name, decoded, ipv6)
     return found
 
 
-def checked(name: str, value: str) -> str:
+def checked(name: str, value: str, ipv6: bool = True) -> str:
     """The value of a known attribute in the form that the log has. Raises CommandSyntax."""
     upper = value.upper()
     if upper == UNAVAILABLE or (upper == TEMPORARILY_UNAVAILABLE and name in ("NAME", "REVERSE_NAME")):
@@ -41,8 +41,9 @@ def checked(name: str, value: str) -> str:
         case "NAME" | "REVERSE_NAME":
             good = is_valid_hostname(value)
         case "ADDR" | "DESTADDR":
-            value = value[5:] if upper.startswith("IPV6:") else value
-            good = is_ipv4(value) or is_ipv6(value)
+            told, value = value, value[5:] if upper.startswith("IPV6:") else value
+            good = is_ipv4(value) or (ipv6 and is_ipv6(value))
+            value = value if good else told
         case "PORT" | "DESTPORT":
             good = value.isascii() and value.isdigit()
         case "SOURCE":

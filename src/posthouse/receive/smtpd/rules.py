@@ -76,6 +76,7 @@ class Rules:
     recipient_rate: int
     verp_delimiters: str
     verp_characters: str
+    ipv6: bool
     stress: str
 
 
@@ -138,5 +139,6 @@ def read_rules(settings: Settings, service_name: str) -> Rules:
         recipient_rate=settings.integer("smtpd_client_recipient_rate_limit"),
         verp_delimiters=settings.text("default_verp_delimiters"),
         verp_characters=settings.text("verp_delimiter_filter"),
+        ipv6=not {"all", "ipv6"}.isdisjoint(settings.items("inet_protocols")),
         stress=settings.text("stress") if settings.knows("stress") else "",
     )

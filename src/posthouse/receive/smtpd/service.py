@@ -169,8 +169,9 @@ class SmtpdService:
         """EHLO keywords for some clients only."""
         if self.xclient_hosts is None and self.xforward_hosts is None and self.verp_hosts is None:
             return ()
-        extras = (("XVERP", self.verp_hosts), (XCLIENT, self.xclient_hosts), (XFORWARD, self.xforward_hosts))
-        return tuple(word for word, hosts in extras if self.may_use(session, hosts))
+        extras = [word for word, hosts in (("XVERP", self.verp_hosts), (XCLIENT, self.xclient_hosts))
+                  if self.may_use(session, hosts)]
+        return (*extras, XFORWARD) if session.may_forward else tuple(extras)
 
     def bare_newline_mode(self, session: Session) -> BareNewline:
         """smtpd_forbid_bare_newline, less its exclusions."""

@@ -39,7 +39,7 @@ class Session(asyncio.Protocol):
 
     __slots__ = (
         "_buffer", "_busy", "_delayed", "_out", "_overlong", "_paused", "_position", "_working", "chunk_state", "client",
-        "closed", "closing", "counts", "deadline", "denied", "errors", "incoming", "junk", "keyword_limits", "log", "noted", "queue_id",
+        "closed", "closing", "counts", "deadline", "denied", "errors", "incoming", "junk", "keyword_limits", "log", "may_forward", "noted", "queue_id",
         "request", "service", "slot", "transaction", "transport", "where", "xforward",
     )  # fmt: skip
     log: DaemonLog
@@ -52,6 +52,7 @@ class Session(asyncio.Protocol):
         self._out: list[bytes] = []
         self._busy, self._working, self._paused, self._delayed = True, False, False, False  # busy until the greeting
         self.closing = self.closed = self.noted = False
+        self.may_forward = False  # XFORWARD, by the address it really has
         self.chunk_state: str | None = None  # "open" or "failed" from the first BDAT on
         self.counts: dict[str, list[int]] = {}
         self.errors = self.junk = self.slot = 0
@@ -270,9 +271,9 @@ class Session(asyncio.Protocol):
         if bad:
             self.errors += 1
         if verb is not None and verb.is_junk:
-            self.junk += 1
             if self.junk > self.service.limits.junk_commands:
                 self.errors += 1
+            self.junk += 1
 
     def count(self, word: str, *, good: bool) -> None:
         """For the disconnect line."""

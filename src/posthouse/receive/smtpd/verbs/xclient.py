@@ -25,7 +25,7 @@ async def answer(session: Session, arguments: str) -> Reply | None:
     if not session.service.may_use(session, session.service.xclient_hosts):
         return NOT_AUTHORIZED
     try:
-        told = parse_attributes("XCLIENT", arguments, _KNOWN)
+        told = parse_attributes("XCLIENT", arguments, _KNOWN, session.service.rules.ipv6)
         if told.get("PROTO", "SMTP").upper() not in ("SMTP", "ESMTP"):
             return refuse(501, "5.5.4", f"Bad PROTO syntax: {told['PROTO']}")
     except CommandSyntax as error:

@@ -21,10 +21,10 @@ _NAMED = ("NAME", "ADDR", "PORT")
 async def answer(session: Session, arguments: str) -> Reply:
     if session.transaction is not None:
         return _IN_TRANSACTION
-    if not session.service.may_use(session, session.service.xforward_hosts):
+    if not session.may_forward:
         return _NOT_AUTHORIZED
     try:
-        told = parse_attributes("XFORWARD", arguments, _KNOWN)
+        told = parse_attributes("XFORWARD", arguments, _KNOWN, session.service.rules.ipv6)
     except CommandSyntax as error:
         return error.reply
     known = session.xforward or {}
