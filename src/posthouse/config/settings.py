@@ -137,6 +137,14 @@ class Settings:
         setting = self._set.get(name)
         return setting.place if setting is not None and setting.place.file else None
 
+    def set_values(self) -> Mapping[str, Setting]:
+        """What main.cf and -o set, by name."""
+        return self._set
+
+    def place_of_file(self) -> str:
+        """The name of main.cf."""
+        return os.path.join(self.config_directory, "main.cf")
+
     def names(self) -> tuple[str, ...]:
         """The names that main.cf or -o set, in their order."""
         return tuple(self._set)

@@ -44,7 +44,6 @@ class Parameter(NamedTuple):
     least: int = 0
     most: int = 0
     values: tuple[str, ...] = ()
-    unit: str = ""  # of a time whose default is another parameter
 
 
 def text(name: str, default: str, sentence: str, least: int = 0, most: int = 0) -> Parameter:
@@ -87,9 +86,9 @@ def size(name: str, default: str, sentence: str, least: int = 0) -> Parameter:
     return Parameter(name, Kind.SIZE, default, sentence, least)
 
 
-def time(name: str, default: str, sentence: str, least: int = 0, most: int = 0, *, unit: str = "") -> Parameter:
+def time(name: str, default: str, sentence: str, least: int = 0, most: int = 0) -> Parameter:
     """A time; its unit, where a value has none, is that of the default. least and most are seconds."""
-    return Parameter(name, Kind.TIME, default, sentence, least, most, (), unit)
+    return Parameter(name, Kind.TIME, default, sentence, least, most)
 
 
 def flag(name: str, default: str, sentence: str) -> Parameter:
