@@ -36,3 +36,8 @@ def cannot_record(queue_id: str, reason: str) -> str:
 
 def cannot_read_queue(reason: str) -> str:
     return f"cannot read the queue: {reason}"
+
+
+def picked_up_again(queue_id: str, uid: int, sender: str, former: str) -> str:
+    """Pickup's line for mail that postsuper -r sent through cleanup again."""
+    return f"{queue_id}: uid={uid} from=<{quote_address(sender)}> orig_id={former}"

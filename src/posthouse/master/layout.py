@@ -23,7 +23,7 @@ class Folder:
 
 FOLDERS = (
     Folder("pid", 0o755, belongs_to_mail=False),
-    Folder("public", 0o755, belongs_to_mail=False),
+    Folder("public", 0o755, belongs_to_mail=True),
     Folder("private", 0o700, belongs_to_mail=True),
     # Written by everybody, listed by nobody but its owner: docs/decisions/maildrop.md says why.
     Folder("maildrop", 0o1733, belongs_to_mail=True),

@@ -154,7 +154,7 @@ class Wiring:
         from posthouse.queue.control import QueueControl
 
         share = self.shares.own
-        self._control = QueueControl(self.house, share.store, share.queue_manager, share.number)
+        self._control = QueueControl(self.house, self.shares.each, share.number)
         await self._control.serve()
 
     async def _stop_listening(self) -> None:

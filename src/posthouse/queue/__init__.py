@@ -6,7 +6,7 @@ How a worker is wired (n is its number, 0..31):
     store = SqliteStore(f"{directory}/queue-{n}.sqlite", f"{directory}/spool")    # queue/sqlite.py; raises StoreInUse
     ids = QueueIds(n, long=settings.flag("enable_long_queue_ids"))                # queue/queue_id.py; ids.new()
     qmgr = QueueManager(house, store, settings)                                   # queue/qmgr
-    control = QueueControl(house, store, qmgr, n)                                 # queue/control.py
+    control = QueueControl(house, shares, n)       # queue/control.py; shares() are objects with .store, .queue_manager
     await control.serve()       # opens the sockets that postqueue, postsuper and postcat talk to
     await qmgr.run()            # until qmgr.stop()
 
