@@ -26,7 +26,8 @@ async def test_a_message_is_taken_with_received_on_top(tmp_path):
     async with Scene(tmp_path) as scene:
         client = await scene.client()
         await client.play(
-            TO_DATA + "C: Subject: hi\nC: \nC: ..dot\nC: .\nS: 250 2.0.0 Ok: queued as Q1\nC: QUIT\nS: 221 2.0.0 Bye\nS: EOF"
+            TO_DATA
+            + "C: Subject: hi\nC: \nC: ..dot\nC: .\nS: 250 2.0.0 Ok: queued as Q1\nC: QUIT\nS: 221 2.0.0 Bye\nS: EOF"
         )
         assert re.fullmatch(
             rb"Received: from client.test \(unknown \[127.0.0.1\]\)\n\tby mail.example.com \(Postfix\) with ESMTP id Q1\n"
@@ -107,9 +108,16 @@ async def test_access_actions_reach_cleanup(tmp_path):
         await client.play(TO_DATA + "C: .\nS: 250 2.0.0 Ok: queued as Q1")
         assert scene.content().startswith(b"X-Seen: yes\nReceived: ")
         mail = scene.mail
-        assert (mail.hold, mail.discard, mail.redirect, mail.extra_bcc) == ("why", "gone", "r@example.org", ("bcc@example.org",))
+        assert (mail.hold, mail.discard, mail.redirect, mail.extra_bcc) == (
+            "why",
+            "gone",
+            "r@example.org",
+            ("bcc@example.org",),
+        )
         assert mail.envelope.content_filter == "smtp:[::1]"
-        await scene.log("NOQUEUE: hold: RCPT from unknown[127.0.0.1]: <x@example.org>: Recipient address triggers HOLD action; from")
+        await scene.log(
+            "NOQUEUE: hold: RCPT from unknown[127.0.0.1]: <x@example.org>: Recipient address triggers HOLD action; from"
+        )
 
 
 async def test_a_client_that_is_refused_at_once_may_only_quit(tmp_path):
@@ -157,12 +165,16 @@ async def test_chunks_make_one_message_and_errors_swallow_theirs(tmp_path):
         client.raw(b"BDAT 5\r\nA: b\rBDAT 6\r\n\n\r\n.\r\n")
         assert await client.reply() == "250 2.0.0 Ok: 5 bytes"
         assert await client.reply() == "250 2.0.0 Ok: 6 bytes"
-        await client.play("C: DATA\nS: 503 5.5.1 Error: DATA after BDAT\nC: BDAT 0 LAST\nS: 250 2.0.0 Ok: 11 bytes queued as Q1")
+        await client.play(
+            "C: DATA\nS: 503 5.5.1 Error: DATA after BDAT\nC: BDAT 0 LAST\nS: 250 2.0.0 Ok: 11 bytes queued as Q1"
+        )
         assert scene.content().endswith(b"\nA: b\n\n.\n")
 
 
 async def test_errors_end_the_session_and_slow_it_down(tmp_path):
-    async with Scene(tmp_path, "smtpd_hard_error_limit=3\nsmtpd_soft_error_limit=2\nsmtpd_error_sleep_time=1s") as scene:
+    async with Scene(
+        tmp_path, "smtpd_hard_error_limit=3\nsmtpd_soft_error_limit=2\nsmtpd_error_sleep_time=1s"
+    ) as scene:
         client = await scene.client()
         await client.reply()
         started = asyncio.get_running_loop().time()
@@ -252,7 +264,9 @@ async def test_messages_that_are_too_big_cost_nothing(tmp_path):
         client.raw(b"x" * 90 + b"\r\n" + (b"y" * 998 + b"\r\n") * 3000 + b".\r\n")
         assert await client.reply() == "552 5.3.4 Error: message file too big"
         assert await client.say("MAIL FROM:<a@b.test> SIZE=100001") == "552 5.3.4 Message size exceeds fixed limit"
-        await scene.log("NOQUEUE: reject: MAIL from unknown[127.0.0.1]: 552 5.3.4 Message size exceeds fixed limit; from=<a@b.test>")
+        await scene.log(
+            "NOQUEUE: reject: MAIL from unknown[127.0.0.1]: 552 5.3.4 Message size exceeds fixed limit; from=<a@b.test>"
+        )
 
 
 async def test_large_messages_go_to_the_spool(tmp_path):
@@ -267,7 +281,9 @@ async def test_large_messages_go_to_the_spool(tmp_path):
         assert scene.mail.content.body.path.startswith(f"{tmp_path}/posthouse/spool/")
 
 
-@pytest.mark.parametrize("garbage", [b"\0" * 5000 + b"\r\n", b"\xff\xfe\r\n", b"\r\r\r\n", b"A" * 10_000_000 + b"\r\n", b"\x16\x03\x01\r\n"])
+@pytest.mark.parametrize(
+    "garbage", [b"\0" * 5000 + b"\r\n", b"\xff\xfe\r\n", b"\r\r\r\n", b"A" * 10_000_000 + b"\r\n", b"\x16\x03\x01\r\n"]
+)
 async def test_garbage_is_answered_or_ends_the_session(tmp_path, garbage):
     async with Scene(tmp_path) as scene:
         client = await scene.client()
@@ -291,7 +307,9 @@ async def test_bare_newlines_are_refused_when_so_configured(tmp_path):
 
 async def test_too_many_connections_of_one_client_are_refused(tmp_path):
     anvil = Anvil(DaemonLog("postfix/anvil", Scene(tmp_path).sink))
-    async with Scene(tmp_path, "smtpd_client_connection_count_limit=1\nsmtpd_client_message_rate_limit=1", anvil=anvil) as scene:
+    async with Scene(
+        tmp_path, "smtpd_client_connection_count_limit=1\nsmtpd_client_message_rate_limit=1", anvil=anvil
+    ) as scene:
         first, second = await scene.client(), await scene.client()
         assert await first.reply() == "220 mail.example.com ESMTP Postfix"
         assert await second.reply() == "421 4.7.0 mail.example.com Error: too many connections from 127.0.0.1"
@@ -365,3 +383,19 @@ async def test_refusals_carry_the_footer(tmp_path, footer, reply):
         client = await scene.client()
         await client.reply()
         assert await client.say("FOO") == reply
+
+
+async def test_the_postmaster_hears_of_policy_errors_when_asked_to(tmp_path):
+    async with Scene(tmp_path, "notify_classes=policy\nerror_notice_recipient=ops") as scene:
+        scene.gate.verdicts["no@example.org"] = Verdict(Status("5.7.1", 554, "no"))
+        client = await scene.client()
+        await client.play(EHLO + "C: MAIL FROM:<>\nS: 250 2.1.0 Ok\nC: RCPT TO:<no@example.org>\nS: 554 5.7.1 no\nC: QUIT\nS: 221 2.0.0 Bye")
+        await scene.log("disconnect from")
+        await asyncio.sleep(0.05)
+        assert scene.mail.envelope.recipients[0].address == "ops"
+        text = scene.content().decode()
+        assert "Subject: Postfix SMTP server: errors from unknown[127.0.0.1]\n\nTranscript of session follows.\n\n Out: 220 " in text
+        assert text.endswith(
+            " In:  RCPT TO:<no@example.org>\n Out: 554 5.7.1 no\n In:  QUIT\n Out: 221 2.0.0 Bye\n\n\n"
+            "For other details, see the local mail logfile\n"
+        )

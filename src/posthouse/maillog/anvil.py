@@ -11,7 +11,7 @@ def _stamp(when: float) -> str:
 
 
 def peak(what: str, value: str, service: str, address: str, when: float) -> str:
-    """what is "connection rate", "connection count", "message rate" ..."""
+    """What is "connection rate", "connection count", "message rate" ..."""
     return f"statistics: max {what} {value} for ({service}:{address}) at {_stamp(when)}"
 
 

@@ -1,6 +1,6 @@
 """Addresses as clients write them after MAIL FROM: and RCPT TO:, taken as liberally as smtpd(8) does.
 
-Brackets, comments, source routes, quoting and display junk are understood; the answer is the internal form (no quoting).
+Brackets, comments, source routes and quoting are understood; the answer is the internal form (no quoting).
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ class BadAddress(ValueError):
     """The text is no address."""
 
 
-def extract_address(text: str, *, strict: bool = False, utf8: bool = False) -> str:
+def extract_address(text: str, *, strict: bool = False, utf8: bool = False, null: bool = True) -> str:
     """The internal form of the address in text ("<a@b>", "a@b", "<@route:a@b>", "<>" ...).
 
     strict is strict_rfc821_envelopes: exactly one pair of brackets. utf8: the domain may hold non-ASCII characters.
-    Raises BadAddress. An empty answer is the null address; whether that is welcome is the caller's business.
+    Raises BadAddress. An empty answer is the null address; without null that is bad, too.
     """
     plain = _PLAIN.fullmatch(text)
     if plain is None:
@@ -33,6 +33,8 @@ def extract_address(text: str, *, strict: bool = False, utf8: bool = False) -> s
     else:
         address = text[1:-1]
     at = address.rfind("@")
+    if not (address or null):
+        raise BadAddress(text)
     if at >= 0 and not is_valid_domain(address[at + 1 :].removesuffix("."), utf8=utf8):
         raise BadAddress(text)
     return address

@@ -1,4 +1,4 @@
-"""Message content as it comes over SMTP: the end of DATA, dot-stuffing and line ends undone in whole buffers (RFC 5321, 4.5.2).
+"""Message content as it comes over SMTP: end of DATA, dot-stuffing and line ends, in whole buffers (RFC 5321, 4.5.2).
 
 Nothing here takes a step per line unless line ends are irregular; see smtpd(8) and smtpd_forbid_bare_newline.
 """

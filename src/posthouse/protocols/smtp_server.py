@@ -1,6 +1,6 @@
 """The server's side of the SMTP command dialogue (RFC 5321): command lines and replies, as values (smtpd(8)).
 
-MAIL's and RCPT's parameters are those of SIZE (RFC 1870), 8BITMIME (RFC 6152), DSN (RFC 3461), SMTPUTF8 (RFC 6531), and XVERP.
+Parameters of MAIL and RCPT: SIZE (RFC 1870), 8BITMIME (RFC 6152), DSN (RFC 3461), SMTPUTF8 (RFC 6531), XVERP.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ def _endpoint(name: Any) -> tuple[str, str]:
 
 
 def client_shown(session: Session) -> str:
-    """ "name[address]", with ":port" by smtpd_client_port_logging."""
+    """The client as "name[address]", with ":port" by smtpd_client_port_logging."""
     request = session.request
     port = f":{request.client_port}" if session.service.rules.log_port and request.client_port else ""
     return f"{request.client_name}[{request.client_address}]{port}"

@@ -51,12 +51,14 @@ async def obey(
     if verdict.refusal is None:
         return None
     log_note(session, "reject", where, shown(verdict.refusal), recipient)
+    session.blamed = "policy"
     return refusal(verdict.refusal, closes=verdict.closes)
 
 
 def refuse_logged(session: Session, reply: Reply, where: str, recipient: str | None = None) -> Reply:
     """A refusal of smtpd's own, with its reject line."""
     log_note(session, "reject", where, shown(reply.status), recipient)
+    session.blamed = "policy" if reply.status.code >= 500 else "resource"
     return reply
 
 

@@ -89,4 +89,5 @@ class ClientLimits:
         return None if excepted else counter
 
     def _warn(self, session: Session, what: str, count: int) -> None:
+        session.blamed = "policy"
         session.log.warning(lines.limit_exceeded(what, count, session.client, self._rules.service_name))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
@@ -29,6 +31,7 @@ Step = Callable[["Session", "Transaction", "ContentSpool"], Awaitable[Reply | No
 async def refuse_what_is_too_big(session: Session, transaction: Transaction, spool: ContentSpool) -> Reply | None:  # noqa: ARG001
     """message_size_limit."""
     if spool.too_big:
+        session.blamed = "policy"
         session.log.warning(lines.too_big(session.queue_id))
         return TOO_BIG
     return None
@@ -37,6 +40,7 @@ async def refuse_what_is_too_big(session: Session, transaction: Transaction, spo
 async def refuse_what_has_no_room(session: Session, transaction: Transaction, spool: ContentSpool) -> Reply | None:  # noqa: ARG001
     """The spool could not be written."""
     if spool.failed is not None:
+        session.blamed = "resource"
         session.log.warning(f"{session.queue_id}: {spool.failed}")
         return DISK_FULL
     return None
@@ -62,9 +66,13 @@ async def hand_to_cleanup(session: Session, transaction: Transaction, spool: Con
     result = await intake.take(submission)
     match result:
         case Accepted(queue_id) | Discarded(queue_id):
+            if isinstance(result, Discarded):
+                _drop_file(body)
             session.errors = session.junk = 0
             return ok(f"Ok: {size} bytes queued as {queue_id}" if chunked else f"Ok: queued as {queue_id}")
         case Refused(status):
+            session.blamed = "resource" if status.dsn == "4.3.1" else "policy"
+            _drop_file(body)
             return Reply(_with_code(status))
 
 
@@ -89,6 +97,13 @@ async def end_message(session: Session) -> Reply | None:
     return reply
 
 
+def _drop_file(body: bytes | FilePart) -> None:
+    """The message is not kept: neither is its file, unless cleanup has removed it already."""
+    if isinstance(body, FilePart):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(body.path)
+
+
 def _with_code(status: Status) -> Status:
     if status.code:
         return status
@@ -98,7 +113,9 @@ def _with_code(status: Status) -> Status:
 def _submission(session: Session, transaction: Transaction, header: bytes, body: bytes | FilePart) -> Submission:
     rules = session.service.rules
     now = time.time()
-    top = received_field(rules, session.request, transaction, session.queue_id, now)
+    top = b""
+    if not session.service.stand_alone:  # there pickup(8) puts it on top
+        top = received_field(rules, session.request, transaction, session.queue_id, now)
     if transaction.prepended:
         fields = "".join(f"{field}\n" for field in transaction.prepended)
         top = fields.encode("utf-8", "surrogateescape") + top

@@ -26,7 +26,7 @@ class Footers:
         self._maps = open_maps(settings, "smtpd_reject_footer_maps")
 
     def of(self, session: Session, reply: Reply) -> str:
-        """The footer in its raw form ("\\c", "\\n" still in it), "" where there is none."""
+        r"""The footer in its raw form ("\c", "\n" still in it), "" where there is none."""
         template = self._rules.reject_footer
         if not self._maps.empty:
             status = reply.status

@@ -1,4 +1,4 @@
-"""local_header_rewrite_clients: whose mail has its incomplete header addresses completed with our domain (postconf(5))."""
+"""local_header_rewrite_clients: whose header addresses are completed with our domain (postconf(5))."""
 
 from __future__ import annotations
 

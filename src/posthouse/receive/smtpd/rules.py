@@ -1,4 +1,4 @@
-"""What main.cf says about one smtpd service, read once: sessions then only look at attributes (postconf(5), smtpd_*)."""
+"""What main.cf says about one smtpd service, read once (postconf(5), smtpd_*)."""
 
 from __future__ import annotations
 

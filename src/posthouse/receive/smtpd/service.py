@@ -18,14 +18,18 @@ from posthouse.protocols.smtp_server import Reply, refuse
 from posthouse.receive.smtpd.arrival import banner
 from posthouse.receive.smtpd.client_counts import ClientLimits
 from posthouse.receive.smtpd.footer import Footers
+from posthouse.receive.smtpd.open_gate import OpenGate
 from posthouse.receive.smtpd.rewrite_context import RewriteContext
 from posthouse.receive.smtpd.rules import Limits, read_rules
 from posthouse.receive.smtpd.session import Session
+from posthouse.receive.smtpd.transcript import Transcripts
 from posthouse.receive.smtpd.verbs import all_verbs
 from posthouse.receive.smtpd.verbs.xclient import KEYWORD as XCLIENT
 from posthouse.receive.smtpd.verbs.xforward import KEYWORD as XFORWARD
 from posthouse.services.house import House
+from posthouse.services.intake import Refused
 
+AnyGate = Gate | OpenGate
 SWEEP = 1.0  # s between two looks at the sessions' time limits
 MANY_SESSIONS = 16_000  # above this the limits under stress apply (STRESS_README)
 MOST_SESSIONS = 20_000
@@ -36,14 +40,25 @@ GRACE = 10.0  # s that open sessions have when the service closes
 class SmtpdService:
     """All that the sessions of a service share. gate is asked about every command.
 
+    stand_alone is `sendmail -bs`: nothing is asked, and the message gets no Received: field here.
     Raises ConfigError for settings that are no good, tables that cannot be opened among them.
     """
 
-    def __init__(self, service: Service, settings: Settings, house: House, gate: Gate | None = None) -> None:
+    def __init__(
+        self,
+        service: Service,
+        settings: Settings,
+        house: House,
+        gate: AnyGate | None = None,
+        stand_alone: bool = False,
+    ) -> None:
         self.settings, self.house = settings, house
         self.rules = read_rules(settings, service.name)
         self.verbs = all_verbs()
-        self.gate = gate if gate is not None else Gate(settings, house)
+        self.stand_alone = stand_alone
+        self.gate = gate or (OpenGate() if stand_alone else Gate(settings, house))
+        self._transcripts = Transcripts(settings)
+        self._notices: set[asyncio.Task[None]] = set()
         self.banner = banner(self.rules.banner)
         self.log = house.log(settings, "smtpd")
         self.limits: Limits = self.rules.limits
@@ -101,6 +116,8 @@ class SmtpdService:
         if self._sweeper is not None:
             self._sweeper.cancel()
             self._sweeper = None
+        if self._notices:
+            await asyncio.gather(*self._notices, return_exceptions=True)
         await self.gate.close()
 
     # -- what sessions ask
@@ -123,11 +140,29 @@ class SmtpdService:
             return
         session.log.info(lines.disconnect(session.client, session.counts))
         self.clients.gone(session)
+        if session.blames and self._transcripts.concerns(session):
+            self._notify(session)
         self._sessions.discard(session)
         heapq.heappush(self._free_slots, session.slot)
         self._watch_stress()
         if not self._sessions and self._empty is not None:
             self._empty.set()
+
+    def _notify(self, session: Session) -> None:
+        """The postmaster hears of the session (notify_classes)."""
+        intake = self.house.intake
+        if intake is None or self.stand_alone:
+            return
+        notice = self._transcripts.notice(session, intake.new_queue_id())
+
+        async def deliver() -> None:
+            result = await intake.take(notice)
+            if isinstance(result, Refused):
+                self.log.warning(f"no postmaster notice about {session.client}: {result.status.text}")
+
+        task = self.loop.create_task(deliver())
+        self._notices.add(task)
+        task.add_done_callback(self._notices.discard)
 
     def count_connection(self, session: Session) -> Reply | None:
         """Whether this client, or anybody, has too many connections."""
@@ -169,8 +204,11 @@ class SmtpdService:
         """EHLO keywords for some clients only."""
         if self.xclient_hosts is None and self.xforward_hosts is None and self.verp_hosts is None:
             return ()
-        extras = [word for word, hosts in (("XVERP", self.verp_hosts), (XCLIENT, self.xclient_hosts))
-                  if self.may_use(session, hosts)]
+        extras = [
+            word
+            for word, hosts in (("XVERP", self.verp_hosts), (XCLIENT, self.xclient_hosts))
+            if self.may_use(session, hosts)
+        ]
         return (*extras, XFORWARD) if session.may_forward else tuple(extras)
 
     def bare_newline_mode(self, session: Session) -> BareNewline:

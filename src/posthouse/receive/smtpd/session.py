@@ -20,6 +20,7 @@ from posthouse.receive.smtpd.checks import client_slots
 from posthouse.receive.smtpd.content_spool import ContentSpool
 from posthouse.receive.smtpd.dispatch import find_command, split_command
 from posthouse.receive.smtpd.eager import Errand
+from posthouse.receive.smtpd.transcript import MOST_LINES
 
 if TYPE_CHECKING:
     from posthouse.receive.smtpd.incoming import Incoming
@@ -38,9 +39,40 @@ class Session(asyncio.Protocol):
     """request is what policy sees; client is "name[address]" as the log has it; where is the last command's name."""
 
     __slots__ = (
-        "_buffer", "_busy", "_delayed", "_out", "_overlong", "_paused", "_position", "_working", "chunk_state", "client",
-        "closed", "closing", "counts", "deadline", "denied", "errors", "incoming", "junk", "keyword_limits", "log", "may_forward", "noted", "queue_id",
-        "request", "service", "slot", "transaction", "transport", "where", "xforward",
+        "_buffer",
+        "_busy",
+        "_delayed",
+        "_out",
+        "_overlong",
+        "_paused",
+        "_position",
+        "_working",
+        "aborted",
+        "blamed",
+        "blames",
+        "chunk_state",
+        "client",
+        "closed",
+        "closing",
+        "counts",
+        "deadline",
+        "denied",
+        "errors",
+        "history",
+        "incoming",
+        "junk",
+        "keyword_limits",
+        "log",
+        "may_forward",
+        "noted",
+        "queue_id",
+        "request",
+        "service",
+        "slot",
+        "transaction",
+        "transport",
+        "where",
+        "xforward",
     )  # fmt: skip
     log: DaemonLog
 
@@ -62,6 +94,9 @@ class Session(asyncio.Protocol):
         self.keyword_limits: frozenset[str] = service.rules.discard_ehlo
         self.queue_id = ""
         self.transaction: Transaction | None = None
+        self.history: list[Reply | bytes] = []
+        self.blames: set[str] | frozenset[str] = frozenset()
+        self.blamed = self.aborted = ""
         self.where = "CONNECT"
         self.xforward: dict[str, str] | None = None
         self.request = Request("unknown")
@@ -109,6 +144,7 @@ class Session(asyncio.Protocol):
             if self.incoming is not None:
                 where = self.incoming.described()
                 self.count(self.where.lower(), good=False)
+            self.aborted = "lost connection"
             self.log.info(lines.lost_connection(self.client, where))
         if not self._busy:
             self._leave()
@@ -223,6 +259,9 @@ class Session(asyncio.Protocol):
 
     def _command(self, line: bytes) -> None:
         self.touch()
+        if len(self.history) > MOST_LINES:
+            del self.history[: MOST_LINES // 2]
+        self.history.append(line)
         word, arguments = split_command(self, line)
         found = find_command(self, word, line)
         if isinstance(found, Reply):
@@ -270,10 +309,16 @@ class Session(asyncio.Protocol):
         self.send(reply)
         if bad:
             self.errors += 1
+            self.blame(self.blamed or "protocol")
         if verb is not None and verb.is_junk:
             if self.junk > self.service.limits.junk_commands:
                 self.errors += 1
             self.junk += 1
+
+    def blame(self, error_class: str) -> None:
+        """For the postmaster (notify_classes)."""
+        self.blames = self.blames | {error_class}
+        self.blamed = ""
 
     def count(self, word: str, *, good: bool) -> None:
         """For the disconnect line."""
@@ -285,6 +330,7 @@ class Session(asyncio.Protocol):
 
     def _failed(self, error: BaseException) -> Reply:
         """The first of the three borders where any exception stops: the mail is not taken, the client may try later."""
+        self.blamed = "resource" if isinstance(error, TemporaryFailure) else "software"
         if isinstance(error, TemporaryFailure):
             return refusal(error.status)
         for line in "".join(traceback.format_exception(error)).rstrip().split("\n"):
@@ -299,6 +345,7 @@ class Session(asyncio.Protocol):
         rules = self.service.rules
         footer = self.service.footer(self, reply) if reply.status.code >= 400 else ""
         self._out.append(reply.wire(footer))
+        self.history.append(reply)
         if reply.closes or reply.status.code in (421, 521):
             self.closing = True
         if rules.error_sleep and self.errors >= rules.soft_errors:
@@ -334,6 +381,7 @@ class Session(asyncio.Protocol):
 
     def _too_many_errors(self) -> None:
         self.log.info(lines.too_many_errors(self.client, self.where))
+        self.aborted = "too many errors"
         self.send(refuse(421, "4.7.0", f"{self.service.rules.myhostname} Error: too many errors", closes=True))
 
     def refuse_bare_newline(self) -> None:
@@ -359,6 +407,7 @@ class Session(asyncio.Protocol):
     def time_out(self) -> None:
         """smtpd_timeout is over."""
         where = self.incoming.described() if self.incoming is not None else self.where
+        self.aborted = "timeout"
         text = f"{self.service.rules.myhostname} Error: timeout exceeded"
         self.end(refuse(421, "4.4.2", text, closes=True), lines.timeout(self.client, where))
 

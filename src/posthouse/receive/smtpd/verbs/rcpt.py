@@ -33,9 +33,9 @@ async def answer(session: Session, arguments: str) -> Reply | None:
         return _SYNTAX
     service = session.service
     try:
-        address = extract_address(words[0], strict=service.rules.strict_envelopes, utf8=transaction.parameters.smtputf8)
-        if not address:
-            raise BadAddress(words[0])
+        address = extract_address(
+            words[0], strict=service.rules.strict_envelopes, utf8=transaction.parameters.smtputf8, null=False
+        )
         parameters = rcpt_parameters(words[1:], dsn="dsn" not in session.keyword_limits)
     except BadAddress:
         session.log.warning(lines.bad_address(session.client, "RCPT", words[0]))

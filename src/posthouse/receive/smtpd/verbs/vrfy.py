@@ -33,9 +33,7 @@ async def answer(session: Session, arguments: str) -> Reply:
         return refuse(501, "5.5.4", f"Syntax: VRFY address{' [SMTPUTF8]' if rules.smtputf8 else ''}")
     text = " ".join(words)
     try:
-        address = extract_address(text, strict=False, utf8=utf8)
-        if not address:
-            raise BadAddress(text)
+        address = extract_address(text, utf8=utf8, null=False)
     except BadAddress:
         session.log.warning(lines.bad_address(session.client, "VRFY", text))
         return _BAD_ADDRESS
