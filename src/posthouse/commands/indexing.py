@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import getopt
+import io
 import os
 import stat
 import sys
@@ -83,7 +84,8 @@ def run(command: Command, arguments: Sequence[str], act: Callable[[Run], int]) -
     """Parse the command line, read main.cf, act; the exit code. What goes wrong stands on standard error."""
     notices.report_to(lambda severity, text: tell(command, f"{severity}: {text}"))
     for stream in (sys.stdin, sys.stdout, sys.stderr):
-        stream.reconfigure(encoding="utf-8", errors="surrogateescape")  # type: ignore[union-attr]
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="surrogateescape")
     try:
         request = parse(command, arguments)
         return act(Run(command, request, load_settings(request.directory)))

@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from posthouse.lookup.text_map import Entry, LogicalLine, Problem, logical_lines, printable
+from posthouse.lookup.text_map import SPACES, Entry, LogicalLine, Problem, logical_lines, printable
 
-_SPACES = " \t\r\v\f\n"
 _TOKEN = re.compile(
     r'(?P<space>[ \t\r\v\f\n]+)|(?P<quoted>"(?:[^"\\]|\\.)*(?:"|\Z))|(?P<literal>\[(?:[^\]\\]|\\.)*(?:\]|\Z))'
-    r"|(?P<special>[<>@,;:.])|(?P<atom>(?:\\.|[^\s\"\[(<>@,;:.])+|.)",
+    r"|(?P<special>[<>@,;:.!|%])|(?P<atom>(?:\\.|[^ \t\r\v\f\n\"\[(<>@,;:.!|%\\])+|.)",
     re.DOTALL,
 )
 
@@ -20,7 +19,7 @@ def read_aliases(text: str, *, utf8: bool = True) -> Iterator[Entry | Problem]:
     for line in logical_lines(text):
         if utf8 and not line.text.isascii() and _has_stray_bytes(line.text):
             yield Problem(line.number, f'non-UTF-8 input "{printable(line.text)}" -- ignoring this line')
-        elif line.text[0] in _SPACES:
+        elif line.text[0] in SPACES:
             yield Problem(0, f'logical line must not start with whitespace: "{printable(line.text[:30])}"')
         else:
             yield _read_alias(line)
@@ -80,33 +79,25 @@ def _comment_end(text: str, start: int) -> int:
 
 
 def _unquoted(tokens: list[tuple[str, str]]) -> str:
-    parts: list[str] = []
-    spaced = False
-    for kind, text in tokens:
-        if kind == "space":
-            spaced = bool(parts)
-            continue
-        if spaced and text not in "@.":
-            parts.append(" ")
-        spaced = False
-        parts.append(re.sub(r"\\(.)|\"", r"\1", text, flags=re.DOTALL) if kind == "quoted" else text)
-    return "".join(parts)
+    return externalize([(kind, _without_quotes(text) if kind == "quoted" else text) for kind, text in tokens])
+
+
+def _without_quotes(text: str) -> str:
+    return re.sub(r"\\(.)|\"", r"\1", text, flags=re.DOTALL)
 
 
 def externalize(tokens: list[tuple[str, str]]) -> str:
-    """The tokens written one way: a space between words that had one, ", " after a comma."""
+    """The tokens written one way: a space between words and before "<", ", " after a comma; no other space."""
     parts: list[str] = []
-    before = ""
-    spaced = False
+    after_word = False
     for kind, text in tokens:
         if kind == "space":
-            spaced = True
             continue
-        if kind == "special":
-            parts.append(", " if text == "," else text)
-        else:
-            if spaced and before and before != "special":
-                parts.append(" ")
-            parts.append(text)
-        before, spaced = kind, False
-    return "".join(parts).rstrip(_SPACES)
+        is_word = kind != "special"
+        if (after_word and is_word) or (text == "<" and parts and not parts[-1].endswith(" ")):
+            parts.append(" ")
+        if kind == "atom":
+            text = re.sub(r"\\(.)", r"\1", text, flags=re.DOTALL)
+        parts.append(", " if text == "," else text)
+        after_word = is_word
+    return "".join(parts)

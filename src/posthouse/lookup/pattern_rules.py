@@ -14,6 +14,7 @@ import pcre2
 from posthouse.errors import LookupFailed
 from posthouse.lookup.rule_table import BadRule, Condition, EndIf, If, Rule, Statement
 from posthouse.lookup.substitution import check_range, compile_template
+from posthouse.lookup.text_map import SPACES
 
 MATCH_LIMIT = 1_000_000  # steps within PCRE2 for one match, about 50 ms at most
 _LIMIT = b"(*LIMIT_MATCH=%d)" % MATCH_LIMIT
@@ -41,7 +42,7 @@ class PatternParser:
         """One statement. BadRule where it is none."""
         head = line[:6].lower()
         if head[:2] == "if" and not line[2:3].isalnum():
-            text = self._split(line[2:].lstrip())
+            text = self._split(line[2:].lstrip(SPACES))
             if text.rest:
                 say(f'ignoring extra text after IF statement: "{text.rest}"')
                 say("do not prepend whitespace to statements between IF and ENDIF")
@@ -50,7 +51,7 @@ class PatternParser:
             if line[5:].strip():
                 say("ignoring extra text after ENDIF")
             return EndIf()
-        if line[0].isalnum() or line[0].isspace():
+        if line[0].isalnum() or line[0] in SPACES:
             raise BadRule("ignoring unrecognized request")
         text = self._split(line)
         if not text.rest:
@@ -67,9 +68,9 @@ class PatternParser:
         if end < 0:
             raise BadRule(f'no closing regexp delimiter "{text[0]}": {self._skipping}')
         stop = end + 1
-        while stop < len(text) and not text[stop].isspace() and text[stop] != "!":
+        while stop < len(text) and text[stop] not in SPACES and text[stop] != "!":
             stop += 1
-        return _Text(negated, text[1:end], text[end + 1 : stop], text[stop:].strip())
+        return _Text(negated, text[1:end], text[end + 1 : stop], text[stop:].strip(SPACES))
 
     def _rule(self, text: _Text, say: Say) -> Rule:
         result = compile_template(text.rest, negated=text.negated, say=say)

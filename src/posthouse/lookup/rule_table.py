@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from posthouse.errors import LookupFailed
 from posthouse.lookup import notices
 from posthouse.lookup.braces import closing_brace, split_items
 from posthouse.lookup.freshness import Watch
-from posthouse.lookup.table import BadTable, Options, Table, TableUnavailable
-from posthouse.lookup.text_map import LINE_LIMIT, LogicalLine, decode, logical_lines
+from posthouse.lookup.table import BadTable, Options, Table, TableUnavailable, is_utf8
+from posthouse.lookup.text_map import LINE_LIMIT, LogicalLine, decode, logical_lines, printable
 
 FILE_LIMIT = 64 << 20  # bytes
 NESTING_LIMIT = 100  # if within if
@@ -134,7 +135,10 @@ class RuleTable(Table):
             self._read_file()
         if self._failure:
             raise TableUnavailable(self.spec, self._failure)
-        return self._rules.first(key)
+        value = self._rules.first(key)
+        if value is not None and self._utf8 and not value.isascii() and not is_utf8(value):
+            raise LookupFailed(self.spec, f'key "{printable(key)}": non-UTF-8 value "{printable(value)}"')
+        return value
 
     @property
     def unavailable(self) -> str:

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 LINE_LIMIT = 1_000_000  # characters of one logical line; longer ones are left out
 
+_WORD = re.compile(r"[^ \t\r\v\f\n]*")
 _UNPRINTABLE = re.compile(r"[^ -~]")
-_SPACES = " \t\r\v\f\n"
+SPACES = " \t\r\v\f\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +52,10 @@ def logical_lines(text: str) -> Iterator[LogicalLine]:
     parts: list[str] = []
     first = 0
     for number, line in enumerate(text.split("\n"), 1):
-        stripped = line.lstrip(_SPACES)
+        stripped = line.lstrip(SPACES)
         if not stripped or stripped[0] == "#":
             continue
-        if line[0] in _SPACES and parts:
+        if line[0] in SPACES and parts:
             parts.append(line)
             continue
         if parts:
@@ -89,7 +90,7 @@ def read_entries(text: str, *, utf8: bool = True, ignoring: str = "") -> Iterato
         if utf8 and not line.text.isascii() and _has_stray_bytes(line.text):
             yield Problem(line.number, f'non-UTF-8 input "{printable(line.text)}" -- ignoring this line')
             continue
-        if line.text[0] in _SPACES:
+        if line.text[0] in SPACES:
             yield Problem(0, f'logical line must not start with whitespace: "{printable(line.text[:30])}"')
             continue
         if "\0" in line.text:
@@ -132,9 +133,15 @@ def divide_key(text: str) -> tuple[str, str] | None:
         quoted = _QUOTED_KEY.match(text)
         if quoted is None:
             return None
-        return re.sub(r"\\(.)", r"\1", quoted[1], flags=re.DOTALL), text[quoted.end() :].strip(_SPACES)
-    parts = text.split(None, 1)
-    return parts[0], parts[1].rstrip(_SPACES) if len(parts) > 1 else ""
+        return re.sub(r"\\(.)", r"\1", quoted[1], flags=re.DOTALL), text[quoted.end() :].strip(SPACES)
+    return divide_word(text)
+
+
+def divide_word(text: str) -> tuple[str, str]:
+    """The first word and what follows it. White space is what C takes for it: no-break spaces are text."""
+    word = _WORD.match(text)
+    assert word is not None
+    return word[0], text[word.end() :].strip(SPACES)
 
 
 def quote_key(key: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from posthouse.lookup.network_set import BITS, BadNetwork, address_bits, parse_network
 from posthouse.lookup.rule_table import BadRule, EndIf, If, Rule, RuleTable, Statement
 from posthouse.lookup.table import Options
+from posthouse.lookup.text_map import divide_word
 
 
 def open_table(name: str, options: Options) -> RuleTable:
@@ -15,8 +16,7 @@ def open_table(name: str, options: Options) -> RuleTable:
 
 
 def _parse(line: str, _say: Callable[[str], None]) -> Statement:
-    words = line.split(None, 1)
-    word, rest = words[0] if words else "", words[1].rstrip() if len(words) > 1 else ""
+    word, rest = divide_word(line)
     match word.lower():
         case "endif":
             if rest:

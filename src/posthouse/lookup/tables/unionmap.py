@@ -1,4 +1,4 @@
-"""unionmap: tables: the answers of several tables, joined by commas: "unionmap:{static:a, hash:/x}" (DATABASE_README)."""
+"""unionmap: tables: the answers of several tables, joined by commas: "unionmap:{static:a, hash:/x}"."""
 
 from __future__ import annotations
 
