@@ -28,7 +28,7 @@ LEGACY: Final = frozenset(
         "authorized_verp_clients", "fallback_relay", "lmtp_per_record_deadline", "postscreen_blacklist_action",
         "postscreen_dnsbl_ttl", "postscreen_dnsbl_whitelist_threshold", "postscreen_whitelist_interfaces",
         "smtp_per_record_deadline", "smtpd_client_connection_limit_exceptions", "smtpd_per_record_deadline",
-        "virtual_maps",
+        "tlsproxy_client_level", "tlsproxy_client_policy", "virtual_maps",
     }
 )  # fmt: skip
 """Names of old that the defaults of today still refer to."""

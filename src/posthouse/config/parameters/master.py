@@ -5,7 +5,7 @@ from __future__ import annotations
 from posthouse.config.types import Parameter, integer, text, time, words
 
 PARAMETERS: tuple[Parameter, ...] = (
-    text("debugger_command", "", "The command that starts a debugger for a daemon with -D.", 1),
+    text("debugger_command", "", "The command that starts a debugger for a daemon with -D."),
     integer(
         "default_process_limit", "100", 'How many processes, or sessions, a service has where master.cf says "-".', 1
     ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from posthouse.config.types import Parameter, flag, integer, maps, restrictions, template, text, time, words
+from posthouse.config.types import Parameter, choice, flag, integer, maps, restrictions, template, text, time, words
 
 PARAMETERS: tuple[Parameter, ...] = (
     integer("access_map_defer_code", "450", 'The reply code for the word "defer" in an access table.'),
@@ -102,10 +102,11 @@ PARAMETERS: tuple[Parameter, ...] = (
         "Characters that are let through in $name values of refusal texts.",
         1,
     ),
-    text(
+    choice(
         "smtpd_forbid_bare_newline",
         "no",
         "What to do with lines that end without a carriage return, which smuggle mail.",
+        ("no", "yes", "normalize", "note", "reject"),
         1,
     ),
     words("smtpd_forbid_bare_newline_exclusions", "$mynetworks", "Clients whose bare newlines are let through."),

@@ -18,7 +18,7 @@ PARAMETERS: tuple[Parameter, ...] = (
         "A table that changes the outcome of deliveries to virtual mailboxes.",
     ),
     maps("virtual_gid_maps", "", "The group that owns a virtual mailbox."),
-    text("virtual_mailbox_base", "", "The directory before every path of virtual_mailbox_maps.", 1),
+    text("virtual_mailbox_base", "", "The directory before every path of virtual_mailbox_maps."),
     words("virtual_mailbox_domains", "$virtual_mailbox_maps", "Domains whose addresses are all virtual mailboxes."),
     size("virtual_mailbox_limit", "51200000", "The size to which a virtual mailbox file may grow."),
     words("virtual_mailbox_lock", "fcntl, dotlock", "How a virtual mailbox file is locked.", 1),
