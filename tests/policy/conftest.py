@@ -25,7 +25,7 @@ class Zone:
         self.records: dict[str, list[tuple[str, str]]] = {}
         self.questions: list[tuple[str, str]] = []
         for line in lines:
-            name, kind, data = (line.split(None, 2) + [""])[:3]
+            name, kind, data = [*line.split(None, 2), ""][:3]
             if kind == "PTR":
                 name = ipaddress.ip_address(name).reverse_pointer
             self.records.setdefault(name.lower(), []).append((kind, data.strip()))

@@ -13,9 +13,9 @@ def ignored_after(ignored: str, final: str) -> str:
     return f"restriction `{ignored}' after `{final}' is ignored"
 
 
-def access_word_needed(choices: tuple[str, ...], table: str) -> str:
+def access_word_needed(choices: tuple[str, ...], what: str, table: str) -> str:
     """A bare table where no kind of lookup is implied."""
-    return f'specify one of ({", ".join(choices)}) before restriction "{table}"'
+    return f'specify one of ({", ".join(choices)}) before {what} restriction "{table}"'
 
 
 def table_needed(restriction: str, argument: str) -> str:

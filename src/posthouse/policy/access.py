@@ -14,6 +14,7 @@ from posthouse.policy.access_action import AccessAction, Word, parse_action
 from posthouse.policy.answer import PERMIT, Answer, Permit, Postpone, Refuse, Unless, server_error
 from posthouse.policy.check import END_OF_DATA, RECIPIENT, Check
 from posthouse.policy.destinations import has_sender_given_route
+from posthouse.policy.enhanced_codes import fit_dsn
 from posthouse.policy.tables import AccessTable
 from posthouse.policy.verdict import Action, Effect, Note
 
@@ -93,22 +94,24 @@ async def apply_value(check: Check, value: str, subject: tuple[str, str], source
 
 def _refusal(check: Check, action: AccessAction, subject: tuple[str, str]) -> Answer:
     name, what = subject
-    text = f"<{name}>: {what} rejected: "
     match action.word:
         case Word.CODE:
-            dsn = action.dsn or f"{action.code // 100}.7.1"
-            return Refuse(Status(dsn, action.code, text + (action.text or "Access denied")))
+            code, dsn, words = action.code, f"{action.code // 100}.7.1", "Access denied"
         case Word.REJECT:
-            code = check.means.code("access_map_reject_code")
-            return Refuse(Status(action.dsn or "5.7.1", code, text + (action.text or "Access denied")))
+            code, dsn, words = check.means.code("access_map_reject_code"), "5.7.1", "Access denied"
         case Word.DEFER:
-            code = check.means.code("access_map_defer_code")
-            return Refuse(Status(action.dsn or "4.7.1", code, text + (action.text or "Access denied")))
+            code, dsn, words = check.means.code("access_map_defer_code"), "4.7.1", "Access denied"
         case _:
-            code = check.means.code("access_map_defer_code")
-            status = Status(action.dsn or "4.7.1", code, text + (action.text or "Service unavailable"))
-            unless = Unless.PERMIT if action.word is Word.DEFER_IF_PERMIT else Unless.REJECT
-            return Postpone(unless, status)
+            code, dsn, words = check.means.code("access_map_defer_code"), "4.7.1", "Service unavailable"
+    dsn = fit_dsn(check, action.dsn or dsn, what)
+    status = Status(dsn, code, f"<{name}>: {what} rejected: {action.text or words}")
+    match action.word:
+        case Word.DEFER_IF_PERMIT:
+            return Postpone(Unless.PERMIT, status)
+        case Word.DEFER_IF_REJECT:
+            return Postpone(Unless.REJECT, status)
+        case _:
+            return Refuse(status)
 
 
 def _act(check: Check, action: AccessAction, subject: tuple[str, str], source: tuple[str, str]) -> Answer:
@@ -134,6 +137,9 @@ def _act(check: Check, action: AccessAction, subject: tuple[str, str], source: t
 
 def _argument_problem(check: Check, effect: Effect, argument: str, source: tuple[str, str]) -> str:
     table, key = source
+    unavailable = _unavailable(check, effect, table)
+    if unavailable:
+        return unavailable
     entry = f'access table {table} entry "{key}"'
     match effect:
         case Effect.FILTER if not argument:
@@ -142,12 +148,28 @@ def _argument_problem(check: Check, effect: Effect, argument: str, source: tuple
             return f"{entry} requires transport:destination"
         case Effect.REDIRECT | Effect.BCC if "@" not in argument:
             return f"{entry} requires user@domain target"
-        case Effect.PREPEND if check.subject_class is END_OF_DATA:
-            return f"access table {table}: with smtpd_end_of_data_restrictions, action PREPEND is unavailable"
         case Effect.PREPEND if not _is_header(argument):
             return f"{entry} requires header: text"
         case _:
             return ""
+
+
+def _unavailable(check: Check, effect: Effect, table: str) -> str:
+    """Why the action cannot be done at this stage, or ""."""
+    where = check.request.protocol_state
+    if effect is Effect.PREPEND:
+        if check.subject_class is END_OF_DATA:
+            return f"access table {table}: action PREPEND must be used before smtpd_end_of_data_restrictions"
+    elif check.means.settings.text("smtpd_proxy_filter"):
+        return f"access table {table}: with smtpd_proxy_filter specified, action {effect.value} is unavailable"
+    elif where == "ETRN":
+        return f"access table {table}: action {effect.value} is unavailable in smtpd_etrn_restrictions"
+    if check.request.sender is None:
+        return (
+            f"access table {table}: with smtpd_delay_reject=no, action {effect.value} is always skipped in "
+            "Client host or Helo command restrictions"
+        )
+    return ""
 
 
 def _is_header(text: str) -> bool:

@@ -6,6 +6,7 @@ Done once per view of the settings, and once per value for lists that stand in a
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from posthouse.errors import ConfigError
@@ -71,7 +72,7 @@ class _Builder:
     def _bare_table(self, word: str, softened: bool) -> Rule:
         restriction = find(self.default_access) if self.default_access else None
         if restriction is None:
-            return self._mistake(word, texts.access_word_needed(DEFAULT_ACCESS, word))
+            return Rule(word, partial(_complain_about_bare_table, word), waits=False)
         return self._with_argument(restriction, word, softened)
 
     def _named(self, word: str, following: str, softened: bool) -> tuple[Rule, int]:
@@ -142,6 +143,11 @@ class _Builder:
             raise server_error()
 
         return Rule(word, ask, waits=False)
+
+
+def _complain_about_bare_table(word: str, check: Check) -> Answer:
+    check.means.log.warning(texts.access_word_needed(DEFAULT_ACCESS, check.subject_class, word))
+    raise server_error()
 
 
 def _no_opinion(check: Check) -> Answer:  # noqa: ARG001

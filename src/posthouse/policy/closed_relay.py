@@ -7,7 +7,14 @@ from posthouse.errors import ConfigError
 from posthouse.policy.catalogue import find
 from posthouse.policy.words import split_words
 
-_ENOUGH = ("reject_unauth_destination", "defer_unauth_destination", "reject", "defer", "defer_if_permit")
+_ENOUGH = (
+    "reject_unauth_destination",
+    "defer_unauth_destination",
+    "reject",
+    "defer",
+    "defer_if_permit",
+    "check_relay_domains",
+)
 _LISTS = ("smtpd_relay_restrictions", "smtpd_recipient_restrictions")
 _MAX_DEPTH = 20
 

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from posthouse.mail.status import Status
 from posthouse.policy.access_action import split_dsn
 from posthouse.policy.answer import Refuse
-from posthouse.policy.check import RECIPIENT, SENDER, Check
+from posthouse.policy.check import Check
 from posthouse.policy.domains import ask
-from posthouse.policy.template import expand_template
+from posthouse.policy.enhanced_codes import fit_dsn
+from posthouse.policy.template import UnknownName, expand_template
 from posthouse.system.dns_answers import Answer as DnsAnswer
 from posthouse.system.dns_answers import DnsFailed
 
@@ -132,33 +133,18 @@ async def refuse_listed(check: Check, listing: Listing, subject: tuple[str, str]
     """The reply for subject, (what is listed, its class): rbl_reply_maps, or default_rbl_reply."""
     domain = listing.dns_list.domain
     result = await ask(check, listing.query, "TXT")
-    reason = " ".join(result.texts[:1]) if isinstance(result, DnsAnswer) else ""
+    reason = " / ".join(result.texts) if isinstance(result, DnsAnswer) else ""
     values = _values(check, domain, reason, subject)
     template = await check.means.maps("rbl_reply_maps").find(domain)
-    if template is None:
-        template = check.means.settings.raw("default_rbl_reply")
-    text = expand_template(template, values)
+    text = "" if not template else _expand_own(check, template, values, domain)
+    if not text:
+        text = expand_template(check.means.settings.raw("default_rbl_reply"), values)
     code, _, rest = text.partition(" ")
     if not (len(code) == 3 and code.isdigit() and code[0] in "45"):
         check.means.log.warning(f"rbl response code configuration error: {text}")
         return Refuse(Status("4.7.1", 450, "Service unavailable"))
     dsn, words = split_dsn(rest)
-    return Refuse(Status(_fit_dsn(dsn or f"{code[0]}.7.1", subject[1]), int(code), words))
-
-
-def _fit_dsn(dsn: str, what: str) -> str:
-    """A code about the wrong party is turned into the one that fits (postconf(5), default_rbl_reply)."""
-    head, _, detail = dsn.partition(".")
-    if not detail.startswith("1."):
-        return dsn
-    number = detail[2:]
-    if what is SENDER:
-        detail = {"1": "1.0", "2": "1.8", "3": "1.7", "4": "1.0", "5": "1.0", "6": "1.0"}.get(number, detail)
-    elif what is RECIPIENT:
-        detail = {"7": "1.3", "8": "1.2"}.get(number, detail)
-    else:
-        detail = "0.0"
-    return f"{head}.{detail}"
+    return Refuse(Status(fit_dsn(check, dsn or f"{code[0]}.7.1", subject[1]), int(code), words))
 
 
 def _values(check: Check, domain: str, reason: str, subject: tuple[str, str]) -> dict[str, str]:
@@ -183,3 +169,13 @@ def _values(check: Check, domain: str, reason: str, subject: tuple[str, str]) ->
         values[f"{party}_name"] = name or "<>"
         values[f"{party}_domain"] = domain_part if at else ""
     return values
+
+
+def _expand_own(check: Check, template: str, values: dict[str, str], domain: str) -> str:
+    """A template of rbl_reply_maps; "" where it names something that is not known."""
+    try:
+        return expand_template(template, values)
+    except UnknownName as problem:
+        check.means.log.warning(f'unknown macro name "{problem}" in expansion request')
+        check.means.log.warning(f"rbl_reject_reply: bad rbl reply template for domain {domain}: {template}")
+        return ""

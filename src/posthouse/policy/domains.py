@@ -11,14 +11,14 @@ from posthouse.system.dns_answers import DnsFailed, Missing, NotFound, Result
 
 
 async def check_mail_domain(check: Check, address: str | None, what: str) -> Answer:
-    """Refuse an address whose domain, not one of ours, cannot receive mail."""
+    """Refuse an address whose domain, not one whose mail ends here, cannot receive mail."""
     if not address or "@" not in address:
         return None
-    domain = address.rpartition("@")[2]
+    resolved = await check.resolve(address)
+    domain = resolved.recipient.rpartition("@")[2]
     if not domain or (domain.startswith("[") and domain.endswith("]")):
         return None
-    resolved = await check.resolve(address)
-    if resolved.address_class is not AddressClass.DEFAULT:
+    if resolved.address_class not in (AddressClass.DEFAULT, AddressClass.RELAY):
         return None
     return await _check_mailhost(check, domain, address, what)
 

@@ -68,7 +68,9 @@ class Gate:
         return _verdict(await self._judge_sender(check), check)
 
     async def rcpt(self, request: Request, trace: Trace | None = None) -> Verdict:
-        """RCPT TO."""
+        """RCPT TO. Bare postmaster always gets through (RFC 5321, 4.5.1)."""
+        if (request.recipient or "").lower() == "postmaster":
+            return PASS
         check = self._new_check(request, request.recipient, trace)
         refusal: _Answer = None
         if self._delay:
@@ -91,6 +93,8 @@ class Gate:
             refusal = await self._judge_client(check)
             if not isinstance(refusal, Refuse):
                 refusal = await self._judge_helo(check)
+        else:
+            self._recall(check, "helo")
         if not isinstance(refusal, Refuse):
             refusal = await self._ask(check, self._etrn, request.etrn_domain, names.ETRN)
             refusal = self._make_up(refusal, check)
@@ -157,6 +161,7 @@ class Gate:
     async def _judge_sender(self, check: Check) -> _Answer:
         sender = check.request.sender
         if sender is None:
+            check.postponed.pop(Unless.PERMIT, None)
             return None
         answer = await self._ask(check, self._sender, sender, names.SENDER)
         self._remember(check, "sender")

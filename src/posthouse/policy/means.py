@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from posthouse.config.settings import Settings
 from posthouse.lookup.maps import Maps, open_maps
 from posthouse.lookup.match_list import AddressList, HostList, MatchList
+from posthouse.mail.address import literal_address
 from posthouse.policy.tables import AccessTable
 from posthouse.services.house import House
 
@@ -66,7 +67,9 @@ class Means:
     def is_local_domain(self, domain: str) -> bool:
         """Whether a table's bare user name means this domain, too (myorigin, mydestination)."""
         folded = domain.lower()
-        return folded == self._myorigin or self.mydestination.contains(folded)
+        if folded == self._myorigin or self.mydestination.contains(folded):
+            return True
+        return domain.startswith("[") and literal_address(domain) in self.own_addresses()
 
     @property
     def backup_networks(self) -> AddressList:

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from posthouse.errors import LookupFailed
 from posthouse.lookup.address_keys import find_address
 from posthouse.lookup.table import failure_warnings
+from posthouse.mail.address import quote_address
 from posthouse.mail.status import Status
 from posthouse.policy.answer import Answer, Refuse, lookup_trouble
 from posthouse.policy.check import RECIPIENT, SENDER, Check
+from posthouse.policy.enhanced_codes import fit_dsn
 from posthouse.services.resolving import AddressClass, Resolution
 
 
@@ -61,7 +63,7 @@ async def _check_exists(check: Check, address: str, what: str) -> Answer:
         if await _is_listed(check, parameter, resolved.recipient, address):
             return None
     if resolved.transport in ("error", "retry") and resolved.address_class is not AddressClass.VIRTUAL_ALIAS:
-        return _refuse_as_transport_says(resolved, address, what)
+        return _refuse_as_transport_says(check, resolved, address, what)
     tables = _TABLES.get(resolved.address_class)
     if tables is None:
         return None
@@ -71,6 +73,8 @@ async def _check_exists(check: Check, address: str, what: str) -> Answer:
         return None
     if await _is_listed(check, tables.maps, resolved.recipient, address):
         return None
+    if resolved.address_class is AddressClass.VIRTUAL_ALIAS and resolved.transport == "error":
+        return _refuse_as_transport_says(check, resolved, address, what)
     table = f" in {tables.name}" if check.means.settings.flag("show_user_unknown_table_name") else ""
     dsn = "5.1.0" if what is SENDER else "5.1.1"
     code = check.means.code(tables.code)
@@ -78,11 +82,11 @@ async def _check_exists(check: Check, address: str, what: str) -> Answer:
 
 
 def _rewriting_maps(what: str) -> tuple[str, ...]:
-    side = "sender_canonical_maps" if what is SENDER else "recipient_canonical_maps"
-    return side, "canonical_maps", "virtual_alias_maps"
+    both = ("recipient_canonical_maps", "canonical_maps", "virtual_alias_maps")
+    return ("sender_canonical_maps", *both) if what is SENDER else both
 
 
-def _refuse_as_transport_says(resolved: Resolution, address: str, what: str) -> Answer:
+def _refuse_as_transport_says(check: Check, resolved: Resolution, address: str, what: str) -> Answer:
     """The error and retry transports: the next hop is the reason."""
     permanent = resolved.transport == "error"
     reason = resolved.nexthop or resolved.error
@@ -91,7 +95,7 @@ def _refuse_as_transport_says(resolved: Resolution, address: str, what: str) -> 
     dsn, text = (head, rest) if is_code else ("", reason)
     digit = "5" if permanent else "4"
     fallback = f"{digit}.1.0" if what is SENDER else f"{digit}.1.1"
-    dsn = digit + dsn[1:] if dsn else fallback
+    dsn = fit_dsn(check, digit + dsn[1:] if dsn else fallback, what)
     return Refuse(Status(dsn, 550 if permanent else 450, f"<{address}>: {what} rejected: {text}"))
 
 
@@ -115,7 +119,7 @@ async def _is_listed(check: Check, parameter: str, address: str, subject: str) -
             is_local=check.means.is_local_domain,
         )
     except LookupFailed as problem:
-        for text in failure_warnings(problem, address):
+        for text in failure_warnings(problem, quote_address(address)):
             check.means.log.warning(text)
         raise lookup_trouble(subject) from problem
     if check.trace is not None:

@@ -9,10 +9,23 @@ _NAME = re.compile(r"\w+")
 _MAX_DEPTH = 10
 
 
+class UnknownName(KeyError):
+    """The template names something that there is not."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+def _value(name: str, values: Mapping[str, str]) -> str:
+    if name not in values:
+        raise UnknownName(name)
+    return values[name]
+
+
 def expand_template(text: str, values: Mapping[str, str], depth: int = 0) -> str:
     """Text with $name, ${name}, $(name), ${name?text}, ${name:text} and ${name?{text}:{text}} replaced.
 
-    A name without value is left out; $$ is a dollar sign.
+    $$ is a dollar sign. Raises UnknownName.
     """
     out: list[str] = []
     position = 0
@@ -32,7 +45,7 @@ def expand_template(text: str, values: Mapping[str, str], depth: int = 0) -> str
             position = end + 1
         else:
             match = _NAME.match(text, dollar + 1)
-            out.append(values.get(match[0], "") if match else "$")
+            out.append(_value(match[0], values) if match else "$")
             position = match.end() if match else dollar + 1
     return "".join(out)
 
@@ -52,7 +65,7 @@ def _conditional(inside: str, values: Mapping[str, str], depth: int) -> str:
     match = _NAME.match(inside)
     if match is None or depth >= _MAX_DEPTH:
         return ""
-    value, rest = values.get(match[0], ""), inside[match.end() :].lstrip()
+    value, rest = _value(match[0], values), inside[match.end() :].lstrip()
     if not rest:
         return value
     operator, rest = rest[0], rest[1:].lstrip()

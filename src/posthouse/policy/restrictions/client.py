@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from posthouse.errors import LookupFailed
+from posthouse.lookup.table import failure_warnings
 from posthouse.mail.status import Status
 from posthouse.policy import check as names
 from posthouse.policy.answer import PERMIT, Answer, Refuse, lookup_trouble
@@ -20,7 +21,9 @@ async def permit_mynetworks(check: Check) -> Answer:
         else:
             found = networks.contains(request.client_name, request.client_address)
     except LookupFailed as problem:
-        check.means.log.warning(f"mynetworks: {problem}")
+        for text in failure_warnings(problem, request.client_address)[:-1]:
+            check.means.log.warning(text)
+        check.means.log.warning(f"mynetworks: {problem.table}: table lookup problem")
         raise lookup_trouble(check.client) from problem
     return PERMIT if found else None
 
