@@ -31,11 +31,11 @@ async def clean_body(work: Work) -> None:
 
 async def _check_file(work: Work, part: FilePart) -> None:
     """A large body is streamed to a new file beside the old one, which takes its place only if something changed."""
-    path = f"{part.path}.checked"
+    path = f"{part.path}.checked-{work.queue_id}"
     length = 0
     walk = _Walk(work)
     try:
-        with open(path, "xb") as new, open(part.path, "rb") as old:  # noqa: ASYNC230 - checks of a body take longer
+        with open(path, "wb") as new, open(part.path, "rb") as old:  # noqa: ASYNC230 - checks of a body take longer
             old.seek(part.offset)
             async for piece in walk.run(_lines_of(old, part.length)):
                 new.write(piece)

@@ -118,9 +118,13 @@ class Transports:
         """What a table says for the sender; "" where the defaults hold (nothing found, or DUNNO)."""
         if maps.empty:
             return ""
-        found = await find_address(maps, sender or self._null_keys[id(maps)], delimiters=self._delimiters)
-        if found is None or found.value.upper() == "DUNNO":
+        if sender:
+            found = await find_address(maps, sender, delimiters=self._delimiters)
+            value = found.value if found is not None else None
+        else:
+            value = await maps.find(self._null_keys[id(maps)])
+        if value is None or value.upper() == "DUNNO":
             return ""
-        if not found.value:
+        if not value:
             self._log.warning(f"{', '.join(maps.specs)}: ignoring null lookup result for {sender}")
-        return found.value
+        return value

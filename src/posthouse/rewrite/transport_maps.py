@@ -36,7 +36,7 @@ class TransportMaps:
         if found is not None:
             return parse_transport(found.value, domain, route)
         value = await self._maps.find("*", partial=True)
-        return parse_wildcard(value, route) if value is not None else route
+        return parse_transport(value, domain, route) if value is not None else route
 
 
 def parse_transport(value: str, domain: str, route: Route) -> Route:
@@ -47,11 +47,3 @@ def parse_transport(value: str, domain: str, route: Route) -> Route:
             nexthop = "Address is undeliverable" if transport == "error" else domain
         return Route(transport, nexthop)
     return Route(route.transport, nexthop or route.nexthop)
-
-
-def parse_wildcard(value: str, route: Route) -> Route:
-    """The entry for `*` replaces only what it names."""
-    transport, _, nexthop = value.partition(":")
-    if transport == "error" and not nexthop:
-        nexthop = "Address is undeliverable"
-    return Route(transport or route.transport, nexthop or route.nexthop)

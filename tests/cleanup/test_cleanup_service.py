@@ -1,0 +1,202 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from cleanup.cleanup_scene import Scene, addresses
+from posthouse.mail.content import Content, FilePart
+from posthouse.mail.envelope import Envelope, Notify, Recipient
+from posthouse.services.intake import Discarded, Refused, Skip, Submission
+
+
+async def test_mail_from_elsewhere_keeps_its_header(tmp_path):
+    scene = Scene(tmp_path)
+    message = await scene.take("From: bob\nTo: alice\nMessage-ID: <a@b>\n\ntext\n")
+    assert message.content.header == b"From: bob\nTo: alice\nMessage-ID: <a@b>\n"
+    assert message.content.body == b"\ntext\n"
+    assert scene.log == ["QID: message-id=<a@b>"]
+
+
+async def test_mail_from_here_gets_what_it_lacks(tmp_path):
+    scene = Scene(tmp_path)
+    message = await scene.take("Subject: x\nTo: bob\nBcc: secret\n\ntext\n", sender="al", context="local")
+    names = [line.split(b":")[0] for line in message.content.header.split(b"\n") if line]
+    assert names == [b"Subject", b"To", b"Message-Id", b"Date", b"From"]
+    assert b"To: bob@example.com\n" in message.content.header
+    assert b"From: al@example.com\n" in message.content.header
+    assert message.envelope.sender == "al@example.com"
+
+
+async def test_resent_mail_gets_resent_fields(tmp_path):
+    scene = Scene(tmp_path)
+    message = await scene.take("Resent-To: bob@x.test\nDate: today\n\n", context="local")
+    assert b"\nResent-Message-Id: <" in message.content.header
+    assert b"\nResent-From: friend@sender.test\n" in message.content.header
+    assert scene.log[-1] == "QID: message-id=<>"
+
+
+async def test_aliases_expand_and_an_address_may_contain_itself(tmp_path):
+    scene = Scene(tmp_path, """
+recipient_delimiter = +
+virtual_alias_maps = inline:{ {sales@example.com=self@example.com,b@two.test}, {self@example.com=self@example.com,o@x.test},
+  @alias.test=@real.test, ext@example.com=other@example.com }
+""")  # fmt: skip
+    message = await scene.take("Subject: x\n\n", to=("sales@example.com", "u+e@alias.test", "ext+foo@example.com"))
+    assert addresses(message) == [
+        "self@example.com",
+        "b@two.test",
+        "o@x.test",
+        "u+e@real.test",
+        "other+foo@example.com",
+    ]
+    assert message.envelope.recipients[0].original == "sales@example.com"
+
+
+async def test_an_alias_loop_is_refused_for_now(tmp_path):
+    scene = Scene(
+        tmp_path, "virtual_alias_maps = inline:{ l1@example.com=l2@example.com, l2@example.com=l1@example.com }\n"
+    )
+    refused = await scene.take("Subject: x\n\n", to=("l1@example.com",))
+    assert isinstance(refused, Refused)
+    assert (refused.status.code, refused.status.dsn, refused.status.text) == (451, "4.6.0", "Alias expansion error")
+    warning = "warning: QID: unreasonable virtual_alias_maps map nesting for l1@example.com"
+    assert scene.log[0] == f"{warning} -- message not accepted, try again later"
+
+
+async def test_duplicates_go_but_not_those_of_another_original(tmp_path):
+    scene = Scene(tmp_path, "virtual_alias_maps = inline:{ b@example.com=a@x.test }\n")
+    message = await scene.take("Subject: x\n\n", to=("a@x.test", "A@x.test", "b@example.com"))
+    assert addresses(message) == ["a@x.test", "a@x.test"]
+
+
+async def test_blind_copies_are_silent(tmp_path):
+    scene = Scene(
+        tmp_path,
+        """
+always_bcc = all@arch.test
+sender_bcc_maps = inline:{ friend@sender.test=s@arch.test }
+recipient_bcc_maps = inline:{ out@remote.test=r@arch.test }
+""",
+    )
+    message = await scene.take("Subject: x\n\n")
+    assert addresses(message) == ["s@arch.test", "out@remote.test", "r@arch.test", "all@arch.test"]
+    assert message.envelope.recipients[-1].notify is Notify.NEVER
+    message = await scene.take("Subject: x\n\n", skip=Skip.ADDRESS_MAPPINGS)
+    assert addresses(message) == ["out@remote.test"]
+
+
+async def test_canonical_and_masquerade_change_envelope_and_header(tmp_path):
+    scene = Scene(
+        tmp_path,
+        """
+canonical_maps = inline:{ sh@example.com=sharon.smith@example.com }
+sender_canonical_maps = inline:{ secret@example.com=public@example.com }
+masquerade_domains = !deep.example.com example.com
+masquerade_exceptions = root
+""",
+    )
+    text = "From: secret@example.com\nTo: sh (me), u@host.example.com, root@host.example.com, v@h.deep.example.com\n\n"
+    message = await scene.take(
+        text, sender="secret@example.com", to=("sh@example.com", "u@host.example.com"), context="local"
+    )
+    assert message.envelope.sender == "public@example.com"
+    assert addresses(message) == ["sharon.smith@example.com", "u@host.example.com"]
+    assert message.content.header.startswith(
+        b"From: public@example.com\nTo: sharon.smith@example.com (me), u@example.com,\n\troot@host"
+    )
+    assert b"v@h.deep.example.com" in message.content.header
+
+
+async def test_too_many_hops_end_the_journey(tmp_path):
+    scene = Scene(tmp_path, "hopcount_limit = 3\n")
+    refused = await scene.take("Received: a\n" * 3 + "Subject: x\n\n")
+    assert isinstance(refused, Refused)
+    assert refused.status.dsn == "5.4.0"
+
+
+CHECKS = """
+header_checks = regexp:{0}/header
+body_checks = regexp:{0}/body
+"""
+
+
+@pytest.mark.parametrize(
+    ("rule", "outcome", "logged"),
+    [
+        ("REJECT no", "550 5.7.1 no", "reject: header Subject: match from X: 5.7.1 no"),
+        ("REJECT 4.7.9 later", "451 4.7.9 later", "reject: header Subject: match from X: 4.7.9 later"),
+        ("DISCARD", "discarded", "discard: header Subject: match from X"),
+        ("HOLD look", "held", "hold: header Subject: match from X: look"),
+        ("IGNORE", "To: a\nX: 1\n", None),
+        ("REPLACE X-S: y", "To: a\nX-S: y\nX: 1\n", "replace: header Subject: match from X: X-S: y"),
+        ("PREPEND X-P: y", "To: a\nX-P: y\nSubject: match\nX: 1\n", "prepend: header Subject: match from X: X-P: y"),
+        ("WARN hm", "To: a\nSubject: match\nX: 1\n", "warning: header Subject: match from X: hm"),
+        ("STRIP hm", "To: a\nX: 1\n", "strip: header Subject: match from X: hm"),
+        ("FOO", "To: a\nSubject: match\nX: 1\n", "warning: unknown command in header_checks map: FOO"),
+    ],
+)
+async def test_header_checks_act(tmp_path, rule, outcome, logged):
+    (tmp_path / "header").write_text(f"/^Subject: match/ {rule}\n")
+    (tmp_path / "body").write_text("")
+    scene = Scene(tmp_path, CHECKS.format(tmp_path))
+    result = await scene.take("To: a\nSubject: match\nX: 1\n\ntext\n")
+    if isinstance(result, Refused):
+        shown = f"{result.status.code} {result.status.dsn} {result.status.text}"
+    elif isinstance(result, Discarded):
+        shown = "discarded"
+    else:
+        shown = "held" if result.hold else result.content.header.decode()
+    assert shown == outcome
+    client = "unknown[198.51.100.7]; from=<friend@sender.test> to=<out@remote.test> proto=ESMTP helo=<client.test>"
+    if logged:
+        expected = logged.replace("from X", f"from {client}")
+        assert any(line.endswith(expected) for line in scene.log)
+
+
+MIME = """Subject: x
+Content-Type: multipart/mixed; boundary=b
+
+pre remove
+--b
+X-Inner: match
+
+keep
+remove
+change this
+--b--
+"""
+
+
+async def test_body_checks_see_lines_and_inner_headers(tmp_path):
+    (tmp_path / "header").write_text("/^X-Inner/ IGNORE\n")
+    (tmp_path / "body").write_text("/remove/ IGNORE\n/change (.*)/ REPLACE changed $1\n")
+    scene = Scene(tmp_path, CHECKS.format(tmp_path))
+    message = await scene.take(MIME)
+    assert message.content.body == b"\n--b\n\nkeep\nchanged this\n--b--\n"
+
+
+async def test_a_body_in_a_file_is_checked_without_being_loaded(tmp_path):
+    (tmp_path / "header").write_text("")
+    (tmp_path / "body").write_text("/remove/ IGNORE\n")
+    scene = Scene(tmp_path, CHECKS.format(tmp_path))
+    spool = tmp_path / "spool"
+    spool.write_bytes(b"\none\nremove\ntwo\n")
+    envelope = Envelope("a@b.test", (Recipient("c@d.test"),), rewrite_context="")
+    submission = Submission(envelope, Content(b"Subject: x\n", FilePart(str(spool), 0, 16)), 0.0, "QID")
+    message = await scene.cleanup.make_fit(submission)
+    assert isinstance(message.content.body, FilePart)
+    with open(message.content.body.path, "rb") as file:
+        assert file.read() == b"\none\ntwo\n"
+    spool.write_bytes(b"\none\n")
+    same = await scene.cleanup.make_fit(
+        replace(submission, content=Content(b"Subject: x\n", FilePart(str(spool), 0, 5)))
+    )
+    assert same.content.body == FilePart(str(spool), 0, 5)
+
+
+async def test_redirect_replaces_all_recipients(tmp_path):
+    scene = Scene(tmp_path)
+    message = await scene.take("Subject: x\n\n", to=("a@x.test", "b@x.test"), redirect="caught@example.org")
+    assert addresses(message) == ["caught@example.org"]
+    assert message.envelope.recipients[0].original == "a@x.test"
