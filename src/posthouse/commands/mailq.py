@@ -1,0 +1,24 @@
+"""mailq(1): sendmail -bp under its own name, which lists the queue."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; its exit code. -C names the configuration directory, other options of sendmail count for nothing."""
+    from posthouse.commands import postqueue
+
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    directory: list[str] = []
+    for at, word in enumerate(words):
+        if word.startswith("-C"):
+            directory = ["-c", word[2:] or "".join(words[at + 1 : at + 2])]
+    if any(word.startswith("-q") for word in words):
+        return postqueue.main([*directory, "-f"])
+    return postqueue.main([*directory, "-p"])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
