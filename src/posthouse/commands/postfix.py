@@ -22,7 +22,7 @@ COMMANDS = (
     "start, start-fg, stop, reload, abort, flush, check, status, set-permissions, upgrade-configuration, logrotate, tls"
 )
 USAGE = "usage: postfix [-c config_dir] [-Dv] command"
-STOP_LIMIT_S = 12.0
+STOP_LIMIT_S = 25.0
 ABORT_LIMIT_S = 5.0
 
 
@@ -81,6 +81,10 @@ class Postfix:
             self.fatal(str(trouble))
             return None
         self._warn_of_unused()
+        for text in found.warnings:
+            self.log.warning(text)
+            if sys.stderr.isatty():
+                print(f"postfix/postfix-script: warning: {text}", file=sys.stderr)
         return found
 
     def _warn_of_unused(self) -> None:

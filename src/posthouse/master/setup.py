@@ -15,17 +15,17 @@ from posthouse.master import layout
 from posthouse.master.sockets import Endpoint, endpoints, listen
 from posthouse.system import processes
 
-CONTROL_SOCKETS = ("showq", "qmgr", "flush", "posthouse")
 PICKUP_SOCKET = "pickup"
 
 
 @dataclass(slots=True)
 class Setup:
-    """What a generation of workers is given. sockets are open and listening."""
+    """What a generation of workers is given. warnings are about the configuration; sockets are open and listening."""
 
     settings: Settings
     services: tuple[Service, ...]
     generation: int
+    warnings: list[str] = field(default_factory=list)
     sockets: dict[Endpoint, socket.socket] = field(default_factory=dict)
 
     @property
@@ -46,8 +46,11 @@ def read(config_directory: str | None, generation: int) -> Setup:
     """Read both files and refuse what cannot run. Raises ConfigError."""
     settings = load(config_directory)
     services = read_master_cf(settings.config_directory)
-    check.check(settings, services)
-    return Setup(settings, tuple(services), generation)
+    findings = check.check(settings, services)
+    for finding in findings:
+        if finding.severity == "fatal":
+            raise ConfigError(finding.text, file=finding.file, line=finding.line, parameter=finding.parameter)
+    return Setup(settings, tuple(services), generation, [str(finding) for finding in findings])
 
 
 def prepare_folders(setup: Setup) -> None:
@@ -76,11 +79,9 @@ def open_sockets(setup: Setup, before: dict[Endpoint, socket.socket]) -> None:
 
 
 def own_endpoints(queue_directory: str) -> list[Endpoint]:
-    """The sockets by which the commands reach the house."""
-    public = os.path.join(queue_directory, "public")
-    listening = [Endpoint(socket.AF_UNIX, os.path.join(public, name), (name, "unix")) for name in CONTROL_SOCKETS]
-    pickup = Endpoint(socket.AF_UNIX, os.path.join(public, PICKUP_SOCKET), (PICKUP_SOCKET, "unix"), datagram=True)
-    return [*listening, pickup]
+    """The socket by which sendmail reaches the house; the queue's are opened by each worker (queue.control)."""
+    path = os.path.join(queue_directory, "public", PICKUP_SOCKET)
+    return [Endpoint(socket.AF_UNIX, path, (PICKUP_SOCKET, "unix"), datagram=True)]
 
 
 def _give_to_owner(setup: Setup) -> None:

@@ -21,6 +21,7 @@ from posthouse.queue.sqlite import SqliteStore
 from posthouse.services.house import House
 
 ADOPTION_INTERVAL_S = 60.0
+DELIVERIES_S, LAST_DELIVERIES_S = 20.0, 5.0  # how long deliveries under way are waited for
 _NUMBERS = 1000
 
 
@@ -114,10 +115,23 @@ class Shares:
         await asyncio.gather(*(self._close(share) for share in former))
 
     async def close(self) -> None:
-        """Finish deliveries that are under way and close all stores."""
+        """Finish deliveries that are under way, within a short time, and close all stores."""
         self._adopts = False
         shares, self._all = self._all, []
-        await asyncio.gather(*(self._close(share) for share in shares))
+        await asyncio.gather(*(self._close(share, LAST_DELIVERIES_S) for share in shares))
+
+    async def flush_site(self, domain: str) -> bool:
+        """Try what waits for a domain now (ETRN, sendmail -qR)."""
+        ending = f"@{domain.lower()}"
+        for share in self.each():
+            names = [
+                listed.queue_id
+                async for listed in share.store.list()
+                if any(address.lower().endswith(ending) for address, _ in listed.recipients)
+            ]
+            if names:
+                await share.queue_manager.flush(names)
+        return True
 
     def _numbers(self) -> list[int]:
         names = glob.glob(os.path.join(glob.escape(directory(self._settings)), "queue-*.sqlite"))
@@ -133,16 +147,18 @@ class Shares:
     def _open(self, number: int) -> Share:
         store = SqliteStore(store_path(self._settings, number), spool_directory(self._settings))
         share = Share(number, store, QueueManager(self._house, store, self._settings))
+        if self._house.probed is not None:
+            share.queue_manager.listen_to_probes(self._house.probed)
         self._all.append(share)
         return share
 
     def _start(self, share: Share) -> None:
         share.running = asyncio.get_running_loop().create_task(share.queue_manager.run())
 
-    async def _close(self, share: Share) -> None:
+    async def _close(self, share: Share, grace: float = DELIVERIES_S) -> None:
         while share.in_hand:  # noqa: ASYNC110 - a few commits at most, and only at the end
             await asyncio.sleep(0.005)
-        await share.queue_manager.stop()
+        await share.queue_manager.stop(grace)
         if share.running is not None:
             await share.running
         is_empty = await _is_empty(share.store) and share.number >= self._workers

@@ -18,7 +18,7 @@ from posthouse.master.control import Line
 from posthouse.system.log import DaemonLog
 from posthouse.system.log_sinks import Sink
 
-STOP_LIMIT_S = 8.0
+STOP_LIMIT_S = 20.0
 IDLE_S = 3600.0
 CAUGHT = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD, signal.SIGUSR1, signal.SIGABRT)
 
@@ -258,6 +258,8 @@ class Master:
         except (PosthouseError, ConfigError) as trouble:
             self._log.error(says.reload_refused(str(trouble)))
             return
+        for text in new.warnings:
+            self._log.warning(text)
         self._log.info(says.reloaded(new.settings.config_directory))
         self._former, self._setup = self._setup, new
         self._reopen_log()

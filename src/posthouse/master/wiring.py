@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from typing import Any
 
+from posthouse.backstage.anvil import Anvil
+from posthouse.backstage.spawn import SpawnService
+from posthouse.backstage.verify import AddressVerifier
 from posthouse.config.master_cf import Service
+from posthouse.config.settings import Settings
 from posthouse.deliver.agent_host.client import AgentClient
 from posthouse.master.intake import HouseIntake
 from posthouse.master.setup import PICKUP_SOCKET, Setup
 from posthouse.master.shares import Shares
 from posthouse.master.sockets import Endpoint
+from posthouse.queue.control import QueueControl
 from posthouse.receive.pickup import Pickup
 from posthouse.receive.smtpd.service import SmtpdService
 from posthouse.services.delivery import DeliveryAgent
@@ -33,10 +37,12 @@ class Wiring:
         self._agents: dict[str, DeliveryAgent] = {}
         self._smtpds: dict[tuple[str, str], SmtpdService] = {}
         self._servers: list[asyncio.Server] = []
+        self._spawns: list[SpawnService] = []
+        self._verifier: AddressVerifier | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._shares: Shares | None = None
         self._pickup: Pickup | None = None
-        self._control: Any = None
+        self._control: QueueControl | None = None
 
     @property
     def shares(self) -> Shares:
@@ -65,6 +71,7 @@ class Wiring:
         """Stop listening and give the stored mail to the next generation; sessions go on."""
         await self._stop_listening()
         await self.shares.release()
+        await self._serve_commands()
 
     async def sessions_ended(self) -> None:
         """Until the last SMTP session has come to its end, at most for an hour."""
@@ -75,6 +82,8 @@ class Wiring:
         await self._stop_listening()
         await asyncio.gather(*(smtpd.close(SHORT_GRACE_S) for smtpd in self._smtpds.values()))
         await self.shares.close()
+        if self._verifier is not None:
+            await self._verifier.close()
         await asyncio.gather(*(agent.close() for agent in self._agents.values()))
         if self._client is not None:
             self._client.close()
@@ -99,10 +108,23 @@ class Wiring:
         house.dns = Resolver()
         house.rewriter = TrivialRewrite(house.settings, house)
         house.bouncer = BounceService(house.settings, house)
+        house.anvil = self._anvil()
+        self._verifier = AddressVerifier(self._settings_of("verify"), house)
+        house.verify, house.probed = self._verifier.verify, self._verifier.report
         house.agent = self._agent
         for service in house.services:
             if service.command == "cleanup":
                 house.cleanups[service.name] = CleanupService(service, house.settings_of(service), house)
+
+    def _settings_of(self, command: str) -> Settings:
+        """The settings of the service that runs this daemon; main.cf's where master.cf has none."""
+        service = next((service for service in self.house.services if service.command == command), None)
+        return self.house.settings if service is None else self.house.settings_of(service)
+
+    def _anvil(self) -> Anvil:
+        settings = self._settings_of("anvil")
+        unit, interval = settings.seconds("anvil_rate_time_unit"), settings.seconds("anvil_status_update_time")
+        return Anvil(self.house.log(settings, "anvil"), unit, interval)
 
     def _agent(self, name: str) -> DeliveryAgent:
         from posthouse.deliver.agent import build_agent
@@ -119,11 +141,11 @@ class Wiring:
         from posthouse.queue.queue_id import QueueIds
 
         house = self.house
-        qmgr = next((service for service in house.services if service.command in ("qmgr", "oqmgr")), None)
-        settings = house.settings if qmgr is None else house.settings_of(qmgr)
+        settings = self._settings_of("qmgr")
         self._shares = Shares(house, settings, self._slot, self._setup.workers)
         ids = QueueIds(self._shares.own.number % 32, long=settings.flag("enable_long_queue_ids"))
         house.intake = HouseIntake(house, self._shares, ids.new)
+        house.flush = self._shares.flush_site
         self._shares.start()
 
     # Listening
@@ -132,6 +154,8 @@ class Wiring:
         loop = asyncio.get_running_loop()
         for endpoint, sock in self._setup.sockets.items():
             service = self._service_of(endpoint)
+            if service is not None and service.command == "spawn":
+                self._serve_spawn(service, sock)
             if service is None or service.command != "smtpd":
                 continue
             smtpd = self._smtpds.get(endpoint.service)
@@ -144,6 +168,11 @@ class Wiring:
             else:
                 self._servers.append(await loop.create_server(smtpd.protocol_factory, sock=copy))
 
+    def _serve_spawn(self, service: Service, sock: socket.socket) -> None:
+        spawn = SpawnService(service, self.house.settings_of(service), self.house)
+        spawn.listen(sock.dup())
+        self._spawns.append(spawn)
+
     def _service_of(self, endpoint: Endpoint) -> Service | None:
         return next((s for s in self.house.services if (s.name, s.type) == endpoint.service), None)
 
@@ -151,20 +180,22 @@ class Wiring:
         return next((sock for end, sock in self._setup.sockets.items() if end.service == (name, "unix")), None)
 
     async def _serve_commands(self) -> None:
-        from posthouse.queue.control import QueueControl
-
-        share = self.shares.own
-        self._control = QueueControl(self.house, self.shares.each, share.number)
+        self._control = QueueControl(self.house, self.shares.each, self.shares.own.number)
         await self._control.serve()
 
     async def _stop_listening(self) -> None:
         servers, self._servers = self._servers, []
         for server in servers:
             server.close()
+        spawns, self._spawns = self._spawns, []
+        await asyncio.gather(*(spawn.close() for spawn in spawns))
         tasks, self._tasks = self._tasks, []
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        if self._control is not None:
+            await self._control.close()
+            self._control = None
         if self._pickup is not None:
             self._stop_hearing_pickup()
             await self._pickup.stop()
@@ -176,8 +207,7 @@ class Wiring:
         if self._pickup is not None:
             return
         service = next((service for service in self.house.services if service.command == "pickup"), None)
-        settings = self.house.settings if service is None else self.house.settings_of(service)
-        self._pickup = Pickup(service, settings, self.house, self.shares.put)
+        self._pickup = Pickup(service, self._settings_of("pickup"), self.house, self.shares.put)
         if (sock := self._socket_named(PICKUP_SOCKET)) is not None:
             asyncio.get_running_loop().add_reader(sock.fileno(), self._hear_sendmail, sock)
         self._pickup.start()
