@@ -39,6 +39,7 @@ def recorded() -> dict[str, str]:
 
 def test_every_default_is_the_text_that_postfix_prints() -> None:
     ours = {name: parameter.default for name, parameter in PARAMETERS.items() if parameter.kind is not Kind.COMPUTED}
+    ours = {name: default for name, default in ours.items() if not name.startswith("posthouse_")}
     ours["service_name"] = ""
     ours |= {
         name: default

@@ -5,10 +5,8 @@ from __future__ import annotations
 import os
 import pkgutil
 
-from posthouse.commands.postconf import Request, UsageError
+from posthouse.commands.postconf import Request, UsageError, warn
 from posthouse.commands.postconf_show import read_main
-
-BUILT_INTO_LOOKUPS = ("unix",)
 
 
 def show(request: Request) -> int:
@@ -69,4 +67,25 @@ def _show_tls(mode: str) -> int:
 
 
 def _show_templates(request: Request) -> int:
-    raise UsageError(f"the bounce templates of {os.path.join(request.directory, 'main.cf')} cannot be shown yet")
+    """The texts of bounces: as they are configured (-t), or filled in (-b)."""
+    from posthouse.bounce.templates import expand, load_templates
+    from posthouse.config.settings import load
+
+    settings = load(request.directory)
+    blocks = []
+    for name, template in load_templates(settings).items():
+        if "b" in request.flags:
+            blocks.append(f"expanded_{name}_text = <<EOF\n{expand(template, settings, warn)}EOF\n")
+            continue
+        head = f"Charset: {template.charset}\nFrom: {_standard_sender(template.sender)}\nSubject: {template.subject}\n"
+        if template.postmaster_subject:
+            head += f"Postmaster-Subject: {template.postmaster_subject}\n"
+        blocks.append(f"{name}_template = <<EOF\n{head}\n{template.text}EOF\n")
+    print("\n".join(blocks), end="")
+    return 0
+
+
+def _standard_sender(sender: str) -> str:
+    """Address (name), the old form of a sender, as name <address>."""
+    address, parenthesis, name = sender.partition(" (")
+    return f"{name.rstrip(')')} <{address}>" if parenthesis else sender

@@ -1,0 +1,9 @@
+"""What Posthouse has beyond Postfix 3.7; docs/differences_from_postfix.md lists each."""
+
+from __future__ import annotations
+
+from posthouse.config.types import Parameter, integer
+
+PARAMETERS: tuple[Parameter, ...] = (
+    integer("posthouse_workers", "0", "How many processes share the mail; 0 is one less than the machine has cores."),
+)
