@@ -73,7 +73,7 @@ def bare_newline_seen(client: str, where: str) -> str:
 
 
 def client(queue_id: str, name: str, slots: Mapping[str, str]) -> str:
-    """ "The line "QID: client=..." with sasl and orig_ slots where they have a value."""
+    """The client line ("QID: client=...") with sasl and orig_ slots where they have a value."""
     rest = "".join(f", {key}={value}" for key, value in slots.items() if value)
     return f"{queue_id}: client={name}{rest}"
 

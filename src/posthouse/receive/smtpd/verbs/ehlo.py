@@ -19,7 +19,7 @@ _SYNTAX = refuse(501, "", "Syntax: EHLO hostname")
 async def answer(session: Session, arguments: str) -> Reply:
     if not arguments:
         return _SYNTAX
-    refused = await introduce(session, arguments, "EHLO", "ESMTP")
+    refused = await introduce(session, arguments, "EHLO")
     if refused is not None:
         return refused
     extras = session.service.extra_keywords(session)

@@ -22,20 +22,22 @@ def tamed(name: str) -> str:
     return name if name.isprintable() else "".join(char if char.isprintable() else "?" for char in name)
 
 
-async def introduce(session: Session, arguments: str, word: str, protocol: str) -> Reply | None:
+async def introduce(session: Session, arguments: str, word: str) -> Reply | None:
     """What HELO and EHLO share: the reply that refuses the name, or None."""
     request = session.request
-    before = (request.helo_name, request.protocol_name, request.protocol_state)
-    request.helo_name, request.protocol_name, request.protocol_state = tamed(arguments), protocol, word
+    before = (request.helo_name, request.protocol_state)
+    request.helo_name, request.protocol_state = tamed(arguments), word
     session.forget_transaction()
     reply = await obey(session, session.service.gate.helo(request), word)
     if reply is not None:
-        request.helo_name, request.protocol_name, request.protocol_state = before
+        request.helo_name, request.protocol_state = before
+    elif word == "EHLO":  # a HELO after it changes nothing, in Postfix too
+        request.protocol_name = "ESMTP"
     return reply
 
 
 async def answer(session: Session, arguments: str) -> Reply:
     if not arguments:
         return _SYNTAX
-    refused = await introduce(session, arguments, "HELO", "SMTP")
+    refused = await introduce(session, arguments, "HELO")
     return refused or ok(session.service.rules.myhostname, "")

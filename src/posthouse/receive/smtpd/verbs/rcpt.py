@@ -45,7 +45,14 @@ async def answer(session: Session, arguments: str) -> Reply | None:
     refused = _too_many(session, transaction)
     if refused is not None:
         return refused if refused is not TOO_MANY else None
-    return await _accept(session, transaction, Recipient(address, "", parameters.orcpt, parameters.notify))
+    return await _accept(
+        session, transaction, Recipient(address, "", parameters.orcpt or _as_typed(words[0]), parameters.notify)
+    )
+
+
+def _as_typed(text: str) -> str:
+    """The original recipient (RFC 3461, 4.2) of a client that did not name one: what stood between the brackets."""
+    return f"rfc822;{text[1:-1] if text[0] == '<' and text[-1] == '>' else text}"
 
 
 def _too_many(session: Session, transaction: Transaction) -> Reply | None:
