@@ -7,7 +7,9 @@ import gc
 import os
 import signal
 import socket
+import traceback
 from dataclasses import dataclass
+from typing import Any
 
 import uvloop
 
@@ -16,6 +18,7 @@ from posthouse.master.control import Line
 from posthouse.master.setup import Setup
 from posthouse.master.wiring import Wiring
 from posthouse.system import processes
+from posthouse.system.log import DaemonLog
 from posthouse.system.log_sinks import Sink
 
 GARBAGE_THRESHOLD = 50_000
@@ -49,6 +52,7 @@ class Worker:
 
     def __init__(self, setup: Setup, sink: Sink, lines: Lines, slot: int) -> None:
         self._sink, self._line = sink, lines.master
+        self._log = DaemonLog(f"{setup.settings.text('syslog_name')}/worker", sink)
         self._wiring = Wiring(setup, sink, slot, lines.agents)
         self._ending = asyncio.Event()
         self._is_retiring = False
@@ -58,6 +62,7 @@ class Worker:
         """From the first listening socket to the last closed store."""
         loop = asyncio.get_running_loop()
         self._sink.attach(loop)
+        loop.set_exception_handler(self._complain)
         await self._wiring.open()
         loop.add_reader(self._line.fileno(), self._listen)
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -72,6 +77,14 @@ class Worker:
         await self._wiring.close()
         self._sink.detach()
         return 0
+
+    def _complain(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """What nobody caught: a mistake of ours, for the log with its traceback."""
+        trouble = context.get("exception")
+        self._log.error(f"{context.get('message', 'unexpected')}: {type(trouble).__name__}: {trouble}")
+        if isinstance(trouble, BaseException):
+            for text in "".join(traceback.format_exception(trouble)).splitlines():
+                self._log.error(text)
 
     def _listen(self) -> None:
         while (heard := self._line.hear()) is not None:
