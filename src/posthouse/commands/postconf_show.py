@@ -159,7 +159,7 @@ def show(request: Request) -> int:
             continue
         value = value_of(configuration, name, defaults=defaults)
         if "x" in request.flags and not is_template(name):
-            value = settings.expanded(value)
+            value = settings.expanded(value, name)
         print_setting(request, name, value)
     if not defaults:
         sys.stdout.flush()

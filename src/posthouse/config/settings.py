@@ -71,12 +71,15 @@ class Settings:
             return default_of(name)
         return computed.default_value(self, name) if parameter.kind is Kind.COMPUTED else parameter.default
 
-    def expanded(self, value: str) -> str:
-        """Another text with its $names replaced by their values here. ConfigError where it is not well formed."""
+    def expanded(self, value: str, name: str = "") -> str:
+        """Another text with its $names replaced by their values here. ConfigError where it is not well formed.
+
+        name is the parameter that has this value, for the place in the error.
+        """
         try:
             return expand(value, self._named)
         except ExpansionError as error:
-            raise ConfigError(str(error)) from None
+            raise self._wrong(name, str(error)) from None
 
     def integer(self, name: str) -> int:
         """A number (of bytes, where it is a size). ConfigError where the value is none, or out of bounds."""
