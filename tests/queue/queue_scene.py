@@ -26,7 +26,9 @@ SENT = Sent(Status("2.0.0", 250, "250 2.0.0 Ok"), "sink")
 IDS = QueueIds(0)
 
 
-def a_message(*recipients: str, sender: str = "a@example.com", arrival: float = 0.0, body: bytes = b"\ntext\n", **more: Any):
+def a_message(
+    *recipients: str, sender: str = "a@example.com", arrival: float = 0.0, body: bytes = b"\ntext\n", **more: Any
+):
     import time
 
     header = b"Subject: x\n"
@@ -120,7 +122,9 @@ def a_house(tmp_path, main_cf: str = "", *services: Service) -> SimpleNamespace:
     directory = f"{tmp_path}/queue/posthouse"
     store = SqliteStore(f"{directory}/queue-0.sqlite", f"{directory}/spool")
     qmgr = QueueManager(house, store, settings)
-    return SimpleNamespace(house=house, store=store, qmgr=qmgr, lines=sink.lines, agent=agent, bouncer=bouncer, settings=settings)
+    return SimpleNamespace(
+        house=house, store=store, qmgr=qmgr, lines=sink.lines, agent=agent, bouncer=bouncer, settings=settings
+    )
 
 
 async def take_in(scene: SimpleNamespace, *messages: QueuedMessage) -> None:

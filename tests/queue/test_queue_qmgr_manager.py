@@ -157,9 +157,21 @@ async def test_a_recipient_without_a_result_is_deferred(tmp_path):
 @pytest.mark.parametrize(
     ("recipient", "main_cf", "said"),
     [
-        ("x@broken.test", "", "postfix/error: QID: to=<x@broken.test>, relay=none, T, T, dsn=4.3.0, status=deferred (address resolver failure)"),
-        ("x@a.test", "defer_transports = smtp\n", "postfix/error: QID: to=<x@a.test>, relay=none, T, T, dsn=4.3.2, status=deferred (deferred transport)"),
-        ("double-bounce@local.test", "", "postfix/qmgr: QID: to=<double-bounce@local.test>, relay=none, T, T, dsn=2.0.0, status=sent (undeliverable postmaster notification discarded)"),
+        (
+            "x@broken.test",
+            "",
+            "postfix/error: QID: to=<x@broken.test>, relay=none, T, T, dsn=4.3.0, status=deferred (address resolver failure)",
+        ),
+        (
+            "x@a.test",
+            "defer_transports = smtp\n",
+            "postfix/error: QID: to=<x@a.test>, relay=none, T, T, dsn=4.3.2, status=deferred (deferred transport)",
+        ),
+        (
+            "double-bounce@local.test",
+            "",
+            "postfix/qmgr: QID: to=<double-bounce@local.test>, relay=none, T, T, dsn=2.0.0, status=sent (undeliverable postmaster notification discarded)",
+        ),
     ],
 )
 async def test_some_recipients_need_no_agent(tmp_path, recipient, main_cf, said):
@@ -266,7 +278,9 @@ async def test_a_probe_is_answered_and_never_kept(tmp_path):
 
 
 async def test_a_dead_destination_is_left_alone_and_others_are_not_disturbed(tmp_path):
-    scene = a_house(tmp_path, "smtp_destination_concurrency_failed_cohort_limit = 1\nsmtp_initial_destination_concurrency = 2\n")
+    scene = a_house(
+        tmp_path, "smtp_destination_concurrency_failed_cohort_limit = 1\nsmtp_initial_destination_concurrency = 2\n"
+    )
     scene.agent.delay = 0.01
     scene.agent.answer = lambda r: same(REFUSED, REFUSED.status)(r) if r.nexthop == "down.test" else None
     await take_in(scene, *(a_message("x@down.test") for _ in range(40)), *(a_message("x@up.test") for _ in range(5)))
@@ -279,7 +293,9 @@ async def test_a_dead_destination_is_left_alone_and_others_are_not_disturbed(tmp
     scene.agent.answer = None
     runner = asyncio.ensure_future(scene.qmgr.run())
     await scene.qmgr.flush()
-    await until(lambda: len([r for r in scene.agent.requests if r.nexthop == "down.test"]) >= 40 and not scene.qmgr.active)
+    await until(
+        lambda: len([r for r in scene.agent.requests if r.nexthop == "down.test"]) >= 40 and not scene.qmgr.active
+    )
     assert await listed(scene) == []
     await scene.qmgr.stop()
     await runner
@@ -287,9 +303,7 @@ async def test_a_dead_destination_is_left_alone_and_others_are_not_disturbed(tmp
 
 
 async def test_limits_of_destination_and_transport_hold(tmp_path):
-    scene = a_house(
-        tmp_path, "smtp_destination_concurrency_limit = 3\n", a_service("smtp", "smtp", maxproc=7)
-    )
+    scene = a_house(tmp_path, "smtp_destination_concurrency_limit = 3\n", a_service("smtp", "smtp", maxproc=7))
     scene.agent.delay = 0.01
     await take_in(scene, *(a_message(f"x@d{n % 4}.test") for n in range(80)))
     await until(lambda: not scene.qmgr.active)

@@ -124,7 +124,7 @@ def note_reasons(text: str, done: set[int], reasons: dict[int, str]) -> None:
     """What a listing shows of one record of progress: who is done, and why the others wait."""
     record = json.loads(text)
     for number, fields_of_one in record["w"].items():
-        reasons[int(number)] = fields_of_one[3] or fields_of_one[2]
+        reasons[int(number)] = fields_of_one[2]
     for index in record["d"]:
         done.add(index)
         reasons.pop(index, None)
