@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -186,8 +187,7 @@ async def test_a_body_in_a_file_is_checked_without_being_loaded(tmp_path):
     submission = Submission(envelope, Content(b"Subject: x\n", FilePart(str(spool), 0, 16)), 0.0, "QID")
     message = await scene.cleanup.make_fit(submission)
     assert isinstance(message.content.body, FilePart)
-    with open(message.content.body.path, "rb") as file:
-        assert file.read() == b"\none\ntwo\n"
+    assert Path(message.content.body.path).read_bytes() == b"\none\ntwo\n"
     spool.write_bytes(b"\none\n")
     same = await scene.cleanup.make_fit(
         replace(submission, content=Content(b"Subject: x\n", FilePart(str(spool), 0, 5)))

@@ -45,7 +45,9 @@ def content_type(field_text: bytes) -> ContentType | None:
 
 @dataclass(slots=True)
 class MimeState:
-    """Where in the message we are. Boundaries are compared up to boundary_limit bytes (mime_boundary_length_limit)."""
+    """Where in the message we are. Boundaries are compared up to boundary_limit bytes (mime_boundary_length_limit);
+    multiparts nested deeper than nesting_limit (mime_nesting_limit) are not looked into.
+    """
 
     nesting_limit: int
     boundary_limit: int
@@ -53,16 +55,12 @@ class MimeState:
     in_header: Line | None = None
     current: ContentType | None = None
 
-    @property
-    def too_deep(self) -> bool:
-        return len(self.boundaries) > self.nesting_limit
-
     def begin_body(self, kind: ContentType | None) -> None:
         """A header has ended; kind is what its Content-Type said."""
         self.in_header = None
         if kind is None:
             return
-        if kind.kind == b"multipart" and kind.boundary:
+        if kind.kind == b"multipart" and kind.boundary and len(self.boundaries) < self.nesting_limit:
             self.boundaries.append(kind.boundary[: self.boundary_limit])
         elif kind.kind == b"message" and kind.subtype in {b"rfc822", b"news", b"global"}:
             self.in_header = Line.NESTED_HEADER

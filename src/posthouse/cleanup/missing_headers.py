@@ -62,11 +62,13 @@ def mail_date(moment: float) -> str:
 
 
 def _from(work: Work) -> str:
-    address = quote_address(work.sender) if work.sender else "MAILER-DAEMON"
+    if not work.sender:
+        return "MAILER-DAEMON"
+    address = quote_address(work.sender)
     name = work.submission.envelope.sender_fullname
     if not name:
         return address
     if work.rules.from_format == "obsolete":
         return f"{address} ({name})"
-    shown = name if _ATOMS.match(name) else '"' + re.sub(r'(["\\])', r"\\\1", name) + '"'
-    return f"{shown} <{address}>"
+    shown = " ".join(name.split()) if _ATOMS.match(name) else '"' + re.sub(r'(["\\])', r"\\\1", name) + '"'
+    return f"{shown} <{address}>".lstrip()

@@ -80,11 +80,19 @@ class Rules:
         self.long_queue_ids = settings.flag("enable_long_queue_ids")
         self.rejected_bytes = unescape(settings.text("message_reject_characters"))
         self.stripped_bytes = unescape(settings.text("message_strip_characters"))
+        self.strict = _strictness(settings)
         self.reads_mime = not settings.flag("disable_mime_input_processing")
 
     async def is_local(self, domain: str) -> bool:
         """Whether tables are asked for the bare user of a domain: myorigin, mydestination, this host's addresses."""
         return domain.lower() == self.myorigin or await self.local.is_local(domain)
+
+
+def _strictness(settings: Settings) -> frozenset[str]:
+    """The strict settings that are on; strict_8bitmime stands for two."""
+    names = ("strict_7bit_headers", "strict_8bitmime_body", "strict_mime_encoding_domain")
+    chosen = {name for name in names if settings.flag(name)}
+    return frozenset(chosen | (set(names[:2]) if settings.flag("strict_8bitmime") else set()))
 
 
 def unescape(text: str) -> bytes:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from posthouse.cleanup.bcc import add_automatic_bcc
 from posthouse.cleanup.body import clean_body
+from posthouse.cleanup.characters import clean_characters
 from posthouse.cleanup.envelope_addresses import add_recipient, rewrite_sender, take_recipients
 from posthouse.cleanup.header import clean_header
 from posthouse.cleanup.limits import check_recipients, check_size
 from posthouse.cleanup.missing_headers import add_missing_headers
+from posthouse.cleanup.strict_mime import check_strictness
 from posthouse.cleanup.work import Work
 from posthouse.errors import PermanentFailure, TemporaryFailure
 
@@ -16,12 +18,15 @@ async def run(work: Work) -> None:
     """Make the message fit. Stops early when a rule discards it; raises TemporaryFailure or PermanentFailure."""
     check_size(work)
     await _take_envelope(work)
+    if work.refusal is None:
+        clean_characters(work)
     await clean_header(work)
     if work.discard:
         return
     add_missing_headers(work)
     if work.refusal is not None:
         raise work.refusal
+    check_strictness(work)
     await clean_body(work)
     if work.discard:
         return

@@ -41,3 +41,11 @@ def checked(queue_id: str, action: str, content: str, origin: Origin, addresses:
 def not_accepted(queue_id: str, what: str) -> str:
     """A warning that a message waits for an administrator ("unreasonable virtual_alias_maps map nesting for a@b")."""
     return f"{queue_id}: {what} -- message not accepted, try again later"
+
+
+def mime_error(queue_id: str, text: str, origin: Origin, addresses: tuple[str, str]) -> str:
+    """A message that breaks MIME's rules; addresses: sender and the first recipient."""
+    sender, recipient = addresses
+    return (
+        f"{queue_id}: reject: mime-error {printable(text)} from {client_of(origin)}; from=<{sender}> to=<{recipient}>"
+    )
