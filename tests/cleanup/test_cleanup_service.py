@@ -85,6 +85,8 @@ recipient_bcc_maps = inline:{ out@remote.test=r@arch.test }
     assert message.envelope.recipients[-1].notify is Notify.NEVER
     message = await scene.take("Subject: x\n\n", skip=Skip.ADDRESS_MAPPINGS)
     assert addresses(message) == ["out@remote.test"]
+    message = await scene.take("Subject: x\n\n", skip=Skip.AUTOMATIC_BCC)
+    assert addresses(message) == ["out@remote.test"]
 
 
 async def test_canonical_and_masquerade_change_envelope_and_header(tmp_path):
@@ -177,6 +179,10 @@ async def test_body_checks_see_lines_and_inner_headers(tmp_path):
     assert message.content.body == b"\n--b\n\nkeep\nchanged this\n--b--\n"
 
 
+def _read(path):
+    return Path(path).read_bytes()
+
+
 async def test_a_body_in_a_file_is_checked_without_being_loaded(tmp_path):
     (tmp_path / "header").write_text("")
     (tmp_path / "body").write_text("/remove/ IGNORE\n")
@@ -187,7 +193,7 @@ async def test_a_body_in_a_file_is_checked_without_being_loaded(tmp_path):
     submission = Submission(envelope, Content(b"Subject: x\n", FilePart(str(spool), 0, 16)), 0.0, "QID")
     message = await scene.cleanup.make_fit(submission)
     assert isinstance(message.content.body, FilePart)
-    assert Path(message.content.body.path).read_bytes() == b"\none\ntwo\n"
+    assert _read(message.content.body.path) == b"\none\ntwo\n"
     spool.write_bytes(b"\none\n")
     same = await scene.cleanup.make_fit(
         replace(submission, content=Content(b"Subject: x\n", FilePart(str(spool), 0, 5)))

@@ -175,8 +175,8 @@ class BounceService:
     def _skips(self) -> Skip:
         """internal_mail_filter_classes says which of the house's own mail is looked into."""
         if "bounce" in self._settings.items("internal_mail_filter_classes"):
-            return Skip.NOTHING
-        return Skip.HEADER_BODY_CHECKS | Skip.MILTERS
+            return Skip.AUTOMATIC_BCC
+        return Skip.HEADER_BODY_CHECKS | Skip.MILTERS | Skip.AUTOMATIC_BCC
 
     def _boundary(self, notice: Notice) -> str:
         return f"{notice.message.queue_id}.{int(notice.message.arrival)}/{self._settings.text('myhostname')}"

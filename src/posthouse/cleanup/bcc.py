@@ -16,7 +16,7 @@ AddRecipient = Callable[[Work, Recipient], Awaitable[None]]
 async def add_sender_bcc(work: Work, add: AddRecipient) -> None:
     """The sender's BCC, before all recipients."""
     maps = work.rules.sender_bcc
-    if maps.empty or not work.maps_addresses or not work.sender:
+    if maps.empty or not work.adds_bcc or not work.sender:
         return
     bcc = await _look_up(work, maps, "sender_bcc_maps", work.sender)
     if bcc:
@@ -26,7 +26,7 @@ async def add_sender_bcc(work: Work, add: AddRecipient) -> None:
 async def add_recipient_bcc(work: Work, add: AddRecipient) -> None:
     """The BCC of the recipient that was added last."""
     maps = work.rules.recipient_bcc
-    if maps.empty or not work.maps_addresses or not work.last_recipient:
+    if maps.empty or not work.adds_bcc or not work.last_recipient:
         return
     bcc = await _look_up(work, maps, "recipient_bcc_maps", work.last_recipient)
     if bcc:
@@ -35,7 +35,7 @@ async def add_recipient_bcc(work: Work, add: AddRecipient) -> None:
 
 async def add_automatic_bcc(work: Work, add: AddRecipient) -> None:
     """always_bcc, and what access tables and content checks asked for."""
-    automatic = (work.rules.always_bcc,) if work.maps_addresses else ()
+    automatic = (work.rules.always_bcc,) if work.adds_bcc else ()
     for bcc in (*automatic, *work.submission.extra_bcc, *work.check_bcc):
         if bcc:
             await _add(work, bcc, add)

@@ -58,6 +58,10 @@ class Work:
     def maps_addresses(self) -> bool:
         return not self.submission.skip & Skip.ADDRESS_MAPPINGS
 
+    @property
+    def adds_bcc(self) -> bool:
+        return not self.submission.skip & (Skip.ADDRESS_MAPPINGS | Skip.AUTOMATIC_BCC)
+
     def refuse(self, dsn: str, code: int, text: str) -> PermanentFailure | TemporaryFailure:
         """The exception that ends the work; the receiver answers with this status."""
         status = Status(dsn, code, text)

@@ -20,6 +20,7 @@ class Skip(IntFlag):
     HEADER_BODY_CHECKS = 2
     MILTERS = 4
     UNKNOWN_RECIPIENT_CHECKS = 8
+    AUTOMATIC_BCC = 16  # always_bcc and its like; the house's own mail never gets them
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,9 +57,8 @@ async def _send(local: Local, progress: Progress, sender: str, delivered: str, r
     if sender != message.envelope.sender:
         envelope = replace(envelope, envid="", ret="")
     content = Content(fields.encode("utf-8", "surrogateescape") + message.content.header, message.content.body)
-    submission = Submission(
-        envelope, content, now, queue_id, skip=Skip.HEADER_BODY_CHECKS | Skip.MILTERS | Skip.UNKNOWN_RECIPIENT_CHECKS
-    )
+    skip = Skip.HEADER_BODY_CHECKS | Skip.MILTERS | Skip.AUTOMATIC_BCC | Skip.UNKNOWN_RECIPIENT_CHECKS
+    submission = Submission(envelope, content, now, queue_id, skip=skip)
     answer = await intake.take(submission)
     if isinstance(answer, Refused):
         return failed(answer.status, local.relay)

@@ -53,7 +53,7 @@ class Transcripts:
             content=Content(header.encode("utf-8", "replace"), body.encode("utf-8", "replace")),
             arrival=now,
             queue_id=queue_id,
-            skip=Skip.HEADER_BODY_CHECKS | Skip.MILTERS,
+            skip=Skip.HEADER_BODY_CHECKS | Skip.MILTERS | Skip.AUTOMATIC_BCC,
         )
 
 
