@@ -51,7 +51,8 @@ async def obey(
     if verdict.refusal is None:
         return None
     log_note(session, "reject", where, shown(verdict.refusal), recipient)
-    session.blamed = "policy"
+    software = verdict.refusal.dsn == "4.3.5" and verdict.refusal.text == "Server configuration error"
+    session.blamed = "software" if software else "policy"
     return refusal(verdict.refusal, closes=verdict.closes)
 
 

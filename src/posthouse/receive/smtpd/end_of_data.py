@@ -14,6 +14,7 @@ from posthouse.mail.status import Status
 from posthouse.maillog import smtpd as lines
 from posthouse.protocols.smtp_server import Reply, ok, refuse
 from posthouse.receive.smtpd.checks import obey
+from posthouse.receive.smtpd.queue_file_size import exceeds_limit
 from posthouse.receive.smtpd.received import protocol_word, received_field
 from posthouse.services.intake import Accepted, Discarded, Refused, Submission
 
@@ -28,9 +29,17 @@ DISK_FULL = refuse(452, "4.3.1", "Error: queue file write error")
 Step = Callable[["Session", "Transaction", "ContentSpool"], Awaitable[Reply | None]]
 
 
-async def refuse_what_is_too_big(session: Session, transaction: Transaction, spool: ContentSpool) -> Reply | None:  # noqa: ARG001
+async def refuse_what_is_too_big(session: Session, transaction: Transaction, spool: ContentSpool) -> Reply | None:
     """message_size_limit."""
-    if spool.too_big:
+    # Most mail is far from the limit, and needs no exact sum.
+    rough = spool.wire_size + 2000 + 400 * len(transaction.recipients)
+    limit = session.service.rules.size_limit
+    too_big = spool.too_big
+    if not too_big and limit and rough > limit:
+        top = _fields_on_top(session, transaction)
+        too_big = exceeds_limit(session, transaction, len(top) + spool.size, top.count(b"\n") + spool.lines)
+    if too_big:
+        spool.discard()
         session.blamed = "policy"
         session.log.warning(lines.too_big(session.queue_id))
         return TOO_BIG
@@ -69,6 +78,7 @@ async def hand_to_cleanup(session: Session, transaction: Transaction, spool: Con
             if isinstance(result, Discarded):
                 _drop_file(body)
             session.errors = session.junk = 0
+            session.blames = frozenset()
             return ok(f"Ok: {size} bytes queued as {queue_id}" if chunked else f"Ok: queued as {queue_id}")
         case Refused(status):
             session.blamed = "resource" if status.dsn == "4.3.1" else "policy"
@@ -110,18 +120,21 @@ def _with_code(status: Status) -> Status:
     return Status(status.dsn, 451 if status.is_temporary else 554, status.text, status.reason)
 
 
-def _submission(session: Session, transaction: Transaction, header: bytes, body: bytes | FilePart) -> Submission:
-    rules = session.service.rules
-    now = time.time()
+def _fields_on_top(session: Session, transaction: Transaction) -> bytes:
+    """What PREPEND wants, and Received:."""
     top = b""
     if not session.service.stand_alone:  # there pickup(8) puts it on top
-        top = received_field(rules, session.request, transaction, session.queue_id, now)
+        top = received_field(session.service.rules, session.request, transaction, session.queue_id, time.time())
     if transaction.prepended:
-        fields = "".join(f"{field}\n" for field in transaction.prepended)
-        top = fields.encode("utf-8", "surrogateescape") + top
+        top = "".join(f"{field}\n" for field in transaction.prepended).encode("utf-8", "surrogateescape") + top
+    return top
+
+
+def _submission(session: Session, transaction: Transaction, header: bytes, body: bytes | FilePart) -> Submission:
+    rules = session.service.rules
     return Submission(
         envelope=_envelope(session, transaction),
-        content=Content(top + header, body),
+        content=Content(_fields_on_top(session, transaction) + header, body),
         arrival=transaction.started,
         queue_id=session.queue_id,
         cleanup_service=rules.cleanup_service,
