@@ -1,0 +1,145 @@
+"""The lists of all stages together: order, what one stage leaves to the next, and what each address hears."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import time
+
+import pytest
+
+from conftest import said
+from posthouse.mail.address import unquote_address
+from posthouse.policy.trace import Trace
+from posthouse.policy.verdict import Action, Effect, Note
+
+RECORDED = json.loads((pathlib.Path(__file__).parent / "addresses_of_postfix.json").read_text())
+NOT_DELAYED = "smtpd_delay_reject = no\n"
+OK = "250 2.1.5 Ok"
+
+
+def internal(address: str) -> str:
+    if address.startswith("@") and ":" in address:
+        address = address.partition(":")[2]
+    return unquote_address(address)
+
+
+@pytest.mark.parametrize("recorded", RECORDED, ids=lambda recorded: recorded["name"])
+async def test_every_address_hears_what_postfix_said(recorded, open_door):
+    door = open_door("inet_interfaces = 192.0.2.1, 127.0.0.1\nalias_maps =\n" + recorded["main_cf"], recorded["dns"])
+    wrong = []
+    for address, expected in recorded["replies"].items():
+        facts = {"client_address": recorded["client"], "helo_name": "c.test"}
+        if recorded["stage"] == "mail":
+            verdict = await door.gate.mail(door.request(sender=internal(address), protocol_state="MAIL", **facts))
+            got = said(verdict).replace(OK, "250 2.1.0 Ok")
+        else:
+            verdict = await door.rcpt(internal(address), sender="a@sender.test", **facts)
+            got = said(verdict)
+        if got != expected:
+            wrong.append((address, expected, got))
+    assert wrong == []
+
+
+async def test_by_default_everything_waits_until_rcpt(open_door):
+    door = open_door("smtpd_client_restrictions = reject\nsmtpd_sender_restrictions = reject\n")
+    request = door.request()
+    assert (await door.gate.connect(request)).refusal is None
+    assert (await door.gate.helo(request)).refusal is None
+    assert (await door.gate.mail(request)).refusal is None
+    assert (
+        await door.reply("ok@example.org") == "554 5.7.1 <unknown[198.51.100.7]>: Client host rejected: Access denied"
+    )
+
+
+async def test_without_delay_each_command_is_judged_at_once(open_door):
+    door = open_door(NOT_DELAYED + "smtpd_client_restrictions = reject\n")
+    assert said(await door.gate.connect(door.request())).startswith("554 5.7.1 <unknown[198.51.100.7]>: Client host")
+
+
+async def test_a_deferral_postponed_at_helo_takes_effect_at_rcpt(open_door):
+    door = open_door(NOT_DELAYED + "smtpd_helo_restrictions = check_helo_access static:{DEFER_IF_PERMIT later}\n")
+    request = door.request(recipient="ok@example.org")
+    assert (await door.gate.helo(request)).refusal is None
+    assert (await door.gate.mail(request)).refusal is None
+    assert said(await door.gate.rcpt(request)) == "450 4.7.1 <client.example.net>: Helo command rejected: later"
+    request.recipient = "x@elsewhere.test"
+    assert said(await door.gate.rcpt(request)) == "454 4.7.1 <x@elsewhere.test>: Relay access denied"
+
+
+async def test_relay_restrictions_come_first_from_level_3_6_on(open_door):
+    lists = "smtpd_relay_restrictions = reject\nsmtpd_recipient_restrictions = defer\n"
+    assert (await open_door(lists).reply("ok@example.org")).startswith("554")
+    older = open_door("compatibility_level = 3.5\n" + lists)
+    assert (await older.reply("ok@example.org")).startswith("450 4.3.2")
+
+
+async def test_access_actions_come_with_their_log_lines(open_door):
+    door = open_door("smtpd_recipient_restrictions = check_recipient_access static:{REDIRECT a@example.org}\n")
+    verdict = await door.rcpt("ok@example.org")
+    assert verdict.refusal is None
+    assert verdict.actions == (Action(Effect.REDIRECT, "a@example.org"),)
+    assert verdict.notes == (Note("redirect", "<ok@example.org>: Recipient address triggers REDIRECT a@example.org"),)
+
+
+async def test_after_discard_nothing_else_is_asked_in_the_transaction(open_door):
+    lists = "smtpd_recipient_restrictions = check_recipient_access inline:{ a@example.org=DISCARD }, reject\n"
+    door = open_door(lists)
+    request = door.request(recipient="a@example.org")
+    assert (await door.gate.rcpt(request)).actions == (Action(Effect.DISCARD),)
+    request.recipient = "b@example.org"
+    assert (await door.gate.rcpt(request)).refusal is None
+    await door.gate.mail(request)
+    assert (await door.gate.rcpt(request)).refusal is not None
+
+
+async def test_data_knows_the_recipient_only_if_there_is_one(open_door):
+    door = open_door("smtpd_data_restrictions = check_recipient_access inline:{ {a@example.org=REJECT alone} }\n")
+    request = door.request(recipient="a@example.org", recipient_count=1, protocol_state="DATA")
+    assert said(await door.gate.data(request)) == "554 5.7.1 <a@example.org>: Recipient address rejected: alone"
+    request.recipient_count = 2
+    assert (await door.gate.data(request)).refusal is None
+
+
+async def test_a_bounce_to_several_is_refused_at_data(open_door):
+    door = open_door("smtpd_data_restrictions = reject_multi_recipient_bounce\n")
+    request = door.request(sender="", recipient_count=2, protocol_state="DATA")
+    assert said(await door.gate.data(request)) == "550 5.5.3 <DATA>: Data command rejected: Multi-recipient bounce"
+
+
+async def test_421_and_521_close_the_connection(open_door):
+    door = open_door("smtpd_recipient_restrictions = check_client_access static:{421 4.7.0 later}\n")
+    assert (await door.rcpt("ok@example.org")).closes
+
+
+async def test_soft_bounce_makes_refusals_temporary(open_door):
+    door = open_door("soft_bounce = yes\nsmtpd_recipient_restrictions = reject\n")
+    assert (await door.reply("ok@example.org")).startswith("454 4.7.1")
+
+
+async def test_a_class_that_names_itself_is_a_configuration_error(open_door):
+    door = open_door("smtpd_restriction_classes = self\nself = self\nsmtpd_recipient_restrictions = self\n")
+    assert await door.reply("ok@example.org") == "451 4.3.5 Server configuration error"
+
+
+async def test_a_trace_says_which_rule_and_why(open_door):
+    door = open_door(
+        "smtpd_recipient_restrictions = permit_mynetworks, check_sender_access inline:{ sender.test=REJECT }\n"
+    )
+    trace = Trace()
+    await door.gate.rcpt(door.request(recipient="ok@example.org"), trace)
+    last = trace.entries[-1]
+    assert last.rule.startswith("check_sender_access")
+    assert last.parameter == "smtpd_recipient_restrictions"
+    assert last.place is not None
+    assert last.answer == "refuse: 554 5.7.1 <friend@sender.test>: Sender address rejected: Access denied"
+    assert [(fact.key, fact.answer) for fact in last.facts] == [("friend@sender.test", None), ("sender.test", "REJECT")]
+
+
+async def test_the_default_lists_cost_microseconds(open_door):
+    door = open_door("mynetworks = 198.51.100.0/24\nsmtpd_reject_unlisted_recipient = no\n")
+    request = door.request(recipient="ok@example.org")
+    begun = time.perf_counter()
+    for _ in range(2000):
+        await door.gate.rcpt(request)
+    assert (time.perf_counter() - begun) / 2000 < 100e-6
