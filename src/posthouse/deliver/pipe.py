@@ -134,7 +134,10 @@ class PipeAgent:
         if attributes.size and message.size > attributes.size:
             return same_for_all(request, failed(Status("5.2.3", 0, "message too large"), self._service))
         looping = self._looping(request) if "D" in attributes.flags else []
-        targets = [target for target in request.targets if target.index not in {r.index for r in looping}]
+        returned = {result.index for result in looping}
+        targets = [target for target in request.targets if target.index not in returned]
+        # The command sees its recipients in the order of their addresses, byte by byte.
+        targets.sort(key=lambda target: target.recipient.address)
         if not targets:
             return Report(tuple(looping))
         outcome = await self._run(request, targets)

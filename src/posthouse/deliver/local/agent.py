@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from posthouse.config.settings import Settings
 from posthouse.deliver.local.attributes import Attributes, Progress
 from posthouse.deliver.local.context import Local
@@ -33,7 +35,9 @@ class LocalAgent:
         results: list[Result] = []
         for target in request.targets:
             progress = Progress(request, target.index, target.recipient, seen, self._local.rules.duplicate_limit)
-            attributes = Attributes(target.recipient, request.message.envelope.sender)
+            recipient = target.recipient
+            known = replace(recipient, original=recipient.original or recipient.address)
+            attributes = Attributes(known, request.message.envelope.sender)
             await LocalDelivery(self._local, progress).deliver(attributes)
             results.extend(progress.results)
         return Report(tuple(results))

@@ -318,10 +318,13 @@ class LocalDelivery:
         self._take(attributes, failed(status, self._local.relay))
 
     def _take(self, attributes: Attributes, outcome: Outcome | None) -> None:
-        if outcome is not None:
-            self._progress.results.append(
-                Result(self._progress.index, outcome, finished=time.time(), logged_recipient=attributes.recipient)
-            )
+        if outcome is None:
+            return
+        recipient = attributes.recipient
+        if recipient.original == recipient.address:
+            recipient = replace(recipient, original="")
+        result = Result(self._progress.index, outcome, finished=time.time(), logged_recipient=recipient)
+        self._progress.results.append(result)
 
     def _take_all(self, attributes: Attributes, outcome: Outcome | list[Result]) -> None:
         if isinstance(outcome, list):
