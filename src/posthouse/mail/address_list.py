@@ -247,17 +247,22 @@ def parse_addresses(value: str, token_limit: int = 10240) -> list[Entry]:
 
 
 def print_field(name: str, entries: list[Entry]) -> str:
-    """The field anew: entries after a comma, on lines of about 70 characters, folded with a tab."""
+    """The field anew: entries after a comma, on lines of less than 70 bytes (but for the tab) if possible."""
     texts = [str(entry) for entry in entries]
     lines: list[str] = []
-    line = f"{name}:"
+    line, width = f"{name}:", _bytes(name) + 1
     for number, text in enumerate(texts):
         comma = number + 1 < len(texts) and not entries[number + 1].joined
         piece = f" {text}{',' if comma else ''}"
-        if number and not entries[number].joined and len(line) + len(piece) > _LINE_LIMIT:
+        length = _bytes(piece)
+        if number and not entries[number].joined and width + length >= _LINE_LIMIT:
             lines.append(line)
-            line = "\t" + piece[1:]
+            line, width = "\t" + piece[1:], length - 1
         else:
-            line += piece
+            line, width = line + piece, width + length
     lines.append(line)
     return "\n".join(lines)
+
+
+def _bytes(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogateescape"))

@@ -51,6 +51,8 @@ class Origin:
     sasl_sender: str = ""
     identifier: str = ""  # the queue id it had elsewhere (XFORWARD IDENT)
     source: str = "LOCAL"  # XFORWARD SOURCE: LOCAL or REMOTE
+    server_address: str = ""  # where the client connected to
+    server_port: str = ""
 
 
 @dataclass(frozen=True, slots=True)
