@@ -1,0 +1,1 @@
+"""What is in the mail: milters, filters before the queue, content scanning."""
