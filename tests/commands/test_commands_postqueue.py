@@ -59,7 +59,9 @@ async def scene(tmp_path, request):
     """A queue that serves commands; agents defer until told otherwise."""
     for folder in ("public", "private", "maildrop"):
         (tmp_path / "queue" / folder).mkdir(parents=True, exist_ok=True)
-    scene = a_house(tmp_path, f"maillog_file = {tmp_path}/log\nmaillog_file_prefixes = /\nfast_flush_domains = one.test\n")
+    scene = a_house(
+        tmp_path, f"maillog_file = {tmp_path}/log\nmaillog_file_prefixes = /\nfast_flush_domains = one.test\n"
+    )
     scene.agent.answer = lambda r: Report(tuple(Result(t.index, WAITS) for t in r.targets))
     scene.house.intake = scene.intake = Intake(scene)
     scene.control = QueueControl(scene.house, lambda: [SimpleNamespace(store=scene.store, queue_manager=scene.qmgr)], 0)
@@ -199,7 +201,7 @@ async def test_all_of_a_queue(scene):
 
 
 @needs_root
-async def test_requeued_mail_goes_through_cleanup_with_a_new_id(scene):
+async def test_requeued_mail_goes_through_cleanup_again(scene):
     message = a_message("a@one.test")
     await deferred(scene, message)
     _, _, err = await run("postsuper", "-r", message.queue_id, scene=scene)
@@ -207,7 +209,10 @@ async def test_requeued_mail_goes_through_cleanup_with_a_new_id(scene):
     (submission,) = scene.intake.taken
     assert submission.content.header.startswith(b"Received: by ")
     uid = os.getuid()
-    assert f"postfix/pickup: {submission.queue_id}: uid={uid} from=<a@example.com> orig_id={message.queue_id}" in scene.lines
+    assert (
+        f"postfix/pickup: {submission.queue_id}: uid={uid} from=<a@example.com> orig_id={message.queue_id}"
+        in scene.lines
+    )
     await until(lambda: not scene.qmgr.active)
     assert [entry["queue_id"] for entry in await entries(scene)] == [submission.queue_id]
 

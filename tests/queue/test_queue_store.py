@@ -146,6 +146,18 @@ class TestQueueStore:
         await store.settle(Settlement(message.queue_id, finished=True))
         assert await store.requeue([]) == []
 
+    async def test_requeued_mail_is_replaced_by_a_put_under_its_id(self, opened):
+        store, _ = opened
+        message = a_message("a@x.test", "b@x.test")
+        await store.put(message)
+        await store.settle(Settlement(message.queue_id, frozenset({0}), {1: WAITS}, 9e9))
+        await store.requeue([message.queue_id])
+        again = a_message("b@x.test")
+        again.queue_id = message.queue_id
+        await store.put(again)
+        (row,) = await rows(store)
+        assert (row.queue, row.recipients) == (QueueName.INCOMING, (("b@x.test", ""),))
+
     async def test_settling_what_is_not_there_does_nothing(self, opened):
         store, _ = opened
         await store.settle(Settlement("ABCDEF1234", frozenset({0}), {1: WAITS}, 5.0))

@@ -215,6 +215,8 @@ def _client_records(envelope: Envelope) -> Iterator[Record]:
         "reverse_client_name": origin.reverse_client_name or origin.client_name,
         "client_address": origin.client_address,
         "client_port": origin.client_port,
+        "server_address": origin.server_address,
+        "server_port": origin.server_port,
         "helo_name": helo,
         "protocol_name": origin.protocol_name,
         "client_address_type": "10" if ":" in origin.client_address else "2",

@@ -22,7 +22,7 @@ from posthouse.queue.qmgr.manager import QueueManager
 from posthouse.queue.queue_id import is_queue_id
 from posthouse.queue.store import Listed, QueueName, QueueStore, Settlement
 from posthouse.services.house import House
-from posthouse.services.intake import Refused, Skip, Submission
+from posthouse.services.intake import Discarded, Refused, Skip, Submission
 from posthouse.system.dates import mail_date
 
 _REQUEST_LIMIT = 8 * 1024 * 1024  # a line with many queue ids
@@ -133,11 +133,11 @@ class QueueControl:
         return {"count": count}
 
     async def _take_again(self, share: Share, message: QueuedMessage) -> int:
-        """As Postfix does, like new mail from the mail system's own user, with a new queue id."""
+        """As Postfix does, like new mail from the mail system's own user."""
         intake, envelope = self._house.intake, message.envelope
         if intake is None:
             return 0
-        queue_id, uid = intake.new_queue_id(), os.getuid()
+        queue_id, uid = message.queue_id, os.getuid()
         self._log.info(says.picked_up_again(queue_id, uid, envelope.sender, message.queue_id))
         settings = self._house.settings
         received = (
@@ -155,7 +155,8 @@ class QueueControl:
         taken = await intake.take(submission)
         if isinstance(taken, Refused):
             return 0
-        await share.store.settle(Settlement(message.queue_id, finished=True))
+        if isinstance(taken, Discarded):
+            await share.store.settle(Settlement(queue_id, finished=True))
         return 1
 
 

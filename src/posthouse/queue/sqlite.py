@@ -47,6 +47,7 @@ class StoreFile:
     def __init__(self, path: str, spool_directory: str) -> None:
         self.path, self.spool_directory = path, spool_directory
         self._lock = -1
+        self._taken_out: set[int] = set()
         self._connection: sqlite3.Connection | None = None
 
     def open(self) -> None:
@@ -103,6 +104,8 @@ class StoreFile:
         try:
             self._sync_bodies([item.body for item in puts if item.body is not None])
             connection.execute("BEGIN IMMEDIATE")
+            if self._taken_out:
+                rows.remove(connection, [item.row[0] for item in puts if item.row[0] in self._taken_out])
             rows.insert(connection, [item.row for item in puts])
             gone = [item.number for item in settles if self._is_finished(item)]
             files = self._files_of(gone)
@@ -112,6 +115,9 @@ class StoreFile:
             self._roll_back()
             return _failure(error)
         spool.remove_files(files)
+        if self._taken_out:
+            self._taken_out.difference_update(item.row[0] for item in puts)
+            self._taken_out.difference_update(gone)
         return None
 
     def _roll_back(self) -> None:
@@ -172,10 +178,11 @@ class StoreFile:
         )
 
     def take_out(self, queue_ids: Sequence[str]) -> list[QueuedMessage]:
-        """Mark messages for another way through cleanup; all that are marked."""
+        """Mark messages for another way through cleanup; all that are marked. A put under the same id replaces one."""
         connection = self.connection
         rows.change(connection, f"hold = {rows.REQUEUE}", "1", queue_ids)
         numbers = connection.execute("SELECT id FROM message WHERE hold = ?", (rows.REQUEUE,)).fetchall()
+        self._taken_out = {number for (number,) in numbers}
         found = (rows.fetch(connection, number) for (number,) in numbers)
         return [rows.read_message(connection, row, self.spool_directory) for row in found if row]
 

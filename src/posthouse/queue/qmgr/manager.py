@@ -64,9 +64,7 @@ class QueueManager:
         """A message that has just been stored. It is delivered from memory, or from the store when there is room."""
         if message.hold or self._stopping:
             return
-        if message.queue_id in self.active:
-            return
-        if not self._has_room():
+        if message.queue_id in self.active or not self._has_room():
             self._has_more = True
             return
         self._activate(message)
