@@ -44,24 +44,28 @@ class ServerReply:
 
 
 class ReplyReader:
-    """Puts replies together from what arrives. Bounded; raises ProtocolError for what is no SMTP reply."""
+    """Puts replies together from what arrives. Bounded; what is no SMTP reply sets error."""
 
-    __slots__ = ("_buffer", "_lines")
+    __slots__ = ("_buffer", "_lines", "error")
 
     def __init__(self) -> None:
+        self.error: ProtocolError | None = None
         self._buffer = b""
         self._lines: list[str] = []
 
     def feed(self, data: bytes) -> list[ServerReply]:
-        """The replies that data completes."""
+        """The replies that data completes; those before an error are still good."""
         *lines, self._buffer = (self._buffer + data).split(b"\n")
+        replies: list[ServerReply] = []
+        try:
+            for raw in lines:
+                reply = self._line(raw.rstrip(b"\r"))
+                if reply:
+                    replies.append(reply)
+        except ProtocolError as error:
+            self.error = error
         if len(self._buffer) > MAX_LINE:
-            raise ProtocolError("a reply line without end")
-        replies = []
-        for raw in lines:
-            reply = self._line(raw.rstrip(b"\r"))
-            if reply:
-                replies.append(reply)
+            self.error = ProtocolError("a reply line without end")
         return replies
 
     def _line(self, raw: bytes) -> ServerReply | None:

@@ -11,17 +11,22 @@ from posthouse.deliver.smtp import failure
 from posthouse.deliver.smtp.cache import ConnectionCache, goodbye
 from posthouse.deliver.smtp.connection import Connection, connect
 from posthouse.deliver.smtp.content import WireContent
-from posthouse.deliver.smtp.handshake import HelloRules, shake_hands
+from posthouse.deliver.smtp.handshake import HelloRules, greet_again, shake_hands
 from posthouse.deliver.smtp.hosts import HostFinder
+from posthouse.deliver.smtp.login import SaslClient
 from posthouse.deliver.smtp.nexthop import NextHop, parse_next_hops
 from posthouse.deliver.smtp.peer import Peer
+from posthouse.deliver.smtp.starttls import TlsClient, weaker
+from posthouse.deliver.smtp.tls_policy import Level, TlsPolicies, TlsPolicy
 from posthouse.deliver.smtp.transaction import Exchange, Letter, Limits, Transaction
-from posthouse.errors import ConfigError
+from posthouse.errors import ConfigError, LookupFailed
 from posthouse.mail.outcome import Bounced, Deferred, Outcome
 from posthouse.mail.status import Status
 from posthouse.mail.verp import verp_sender
 from posthouse.services.delivery import DeliveryRequest, Report, Result, Target
 from posthouse.services.house import House
+
+_CLEAR = TlsPolicy(Level.NONE)
 
 
 @dataclass(slots=True)
@@ -60,6 +65,11 @@ class SmtpAgent:
         }
         self._on_demand = settings.flag(f"{self._prefix}_connection_cache_on_demand")
         self._always_cache = settings.items(f"{self._prefix}_connection_cache_destinations")
+        self._policies = TlsPolicies(settings, self._prefix)
+        self._tls = TlsClient(settings, self._prefix, self._log)
+        self._sasl = SaslClient(settings, self._prefix)
+        self._wrapper = settings.flag(f"{self._prefix}_tls_wrappermode")
+        self._clear_after = settings.seconds("minimal_backoff_time")
         self._cache = ConnectionCache(
             settings.seconds(f"{self._prefix}_connection_cache_time_limit"),
             settings.seconds(f"{self._prefix}_connection_reuse_time_limit"),
@@ -102,11 +112,14 @@ class SmtpAgent:
         for number, peer in enumerate(peers, 1):
             if self._session_limit and attempt.sessions >= self._session_limit:
                 return
-            await self._try_peer(attempt, peer, is_last=is_last and number == len(peers))
+            policy = await self._policy(attempt, peer)
+            if policy is None:
+                return
+            await self._try_peer(attempt, peer, policy, is_last=is_last and number == len(peers))
             if not attempt.left:
                 return
 
-    async def _try_peer(self, attempt: Attempt, peer: Peer, *, is_last: bool) -> None:
+    async def _try_peer(self, attempt: Attempt, peer: Peer, policy: TlsPolicy, *, is_last: bool) -> None:
         try:
             connection = await connect(peer, self._connect_limit, self._bind[6 if ":" in peer.address else 4])
         except OSError as error:
@@ -114,14 +127,51 @@ class SmtpAgent:
             self._log.info(attempt.last.status.text)
             return
         attempt.sessions += 1
-        refusal = await shake_hands(connection, self._hello)
+        is_last = is_last or self._is_last_session(attempt)
+        refusal = await self._prepare(attempt, connection, policy)
         attempt.connected = time.time()
-        if refusal is not None:
-            goodbye(connection)
-            self._note(attempt, refusal, is_last=is_last or self._is_last_session(attempt))
-            attempt.last = refusal
+        if refusal is None:
+            await self._transact(attempt, connection, is_last=is_last)
             return
-        await self._transact(attempt, connection, is_last=is_last or self._is_last_session(attempt))
+        if connection.tls_failed:
+            connection.abort()
+            if policy.level is Level.MAY and self._is_due_in_clear(attempt.request):
+                self._note(attempt, refusal, is_last=False)
+                await self._try_peer(attempt, peer, weaker(policy), is_last=is_last)
+                return
+        goodbye(connection)
+        self._note(attempt, refusal, is_last=is_last)
+        attempt.last = refusal
+
+    async def _prepare(self, attempt: Attempt, connection: Connection, policy: TlsPolicy) -> Deferred | Bounced | None:
+        """From the greeting to a session that may carry mail: hello, TLS, login. What stands in the way, or None."""
+        next_hop = attempt.request.nexthop
+        refusal: Deferred | Bounced | None = None
+        if self._wrapper and policy.is_mandatory:
+            refusal = await self._tls.begin(connection, policy, next_hop)
+        refusal = refusal or await shake_hands(connection, self._hello)
+        if refusal is None and connection.tls is None:
+            refusal = await self._tls.negotiate(connection, policy, next_hop)
+            if refusal is None and connection.tls is not None:
+                refusal = await greet_again(connection, self._hello)
+        if refusal is None and self._sasl.enabled:
+            refusal = await self._sasl.log_in(connection, attempt.request.message.envelope.sender, next_hop)
+        return refusal
+
+    def _is_due_in_clear(self, request: DeliveryRequest) -> bool:
+        """Where TLS is only welcome, mail that has waited goes without it."""
+        return request.active_since - request.message.arrival >= self._clear_after
+
+    async def _policy(self, attempt: Attempt, peer: Peer) -> TlsPolicy | None:
+        """The TLS policy for the destination; None, with the reason noted, when it cannot be found out."""
+        if peer.path or self._policies.never:
+            return _CLEAR
+        try:
+            return await self._policies.policy(attempt.request.nexthop)
+        except (LookupFailed, ConfigError) as error:
+            self._log.warning(f"TLS policy for {attempt.request.nexthop}: {error}")
+            attempt.last = Deferred(Status("4.7.5", 0, "client TLS configuration problem"))
+            return None
 
     def _is_last_session(self, attempt: Attempt) -> bool:
         return bool(self._session_limit) and attempt.sessions >= self._session_limit
@@ -142,6 +192,8 @@ class SmtpAgent:
             goodbye(connection)
 
     def _may_keep(self, request: DeliveryRequest) -> bool:
+        if self._sasl.enabled and self._sasl.by_sender:
+            return False
         return (self._on_demand and request.connection_reuse) or request.nexthop in self._always_cache
 
     def _letters(self, attempt: Attempt, connection: Connection) -> list[Letter]:

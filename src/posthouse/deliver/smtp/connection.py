@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections import deque
+from typing import Any, cast
 
 from posthouse.deliver.smtp.peer import Peer
-from posthouse.errors import PosthouseError, ProtocolError
+from posthouse.errors import PosthouseError
 from posthouse.protocols.smtp_client import Features, ReplyReader, ServerReply
 
 
@@ -25,6 +27,9 @@ class Connection(asyncio.Protocol):
         self.peer, self._loop = peer, loop
         self.features = Features()
         self.uses = 0
+        self.tls: Any = None  # the ssl.SSLObject, once there is TLS
+        self.is_verified = False
+        self.tls_failed = False  # STARTTLS went wrong; the connection is of no more use
         self.opened = loop.time()
         self._reader = ReplyReader()
         self._replies: deque[ServerReply] = deque()
@@ -36,14 +41,11 @@ class Connection(asyncio.Protocol):
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is not a subclass
 
     def data_received(self, data: bytes) -> None:
-        try:
-            self._replies.extend(self._reader.feed(data))
-        except ProtocolError as error:
-            self._failure = error
+        self._replies.extend(self._reader.feed(data))
+        self._failure = self._failure or self._reader.error
         self._wake(self._waiter)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -67,7 +69,7 @@ class Connection(asyncio.Protocol):
         return self._transport is not None and self._failure is None and not self._replies
 
     def send(self, data: bytes) -> None:
-        if self._transport is not None:
+        if self._transport is not None and not self._transport.is_closing():
             self._transport.write(data)
 
     async def drain(self, limit: float) -> None:
@@ -85,6 +87,21 @@ class Connection(asyncio.Protocol):
             self._waiter = self._loop.create_future()
             await self._wait(self._waiter, limit)
         return self._replies.popleft()
+
+    async def start_tls(self, context: ssl.SSLContext, server_name: str, limit: float) -> None:
+        """Encrypt from here on. What had arrived unasked-for is thrown away: it was not protected. Raises OSError."""
+        if self._transport is None:
+            raise ConnectionResetError("connection lost")
+        self._replies.clear()
+        self._reader, self._failure = ReplyReader(), None
+        async with asyncio.timeout(limit):
+            transport = await self._loop.start_tls(
+                self._transport, self, context, server_hostname=server_name or None, ssl_handshake_timeout=limit
+            )
+        if transport is None:
+            raise ConnectionResetError("connection lost")
+        self._transport = transport
+        self.tls = transport.get_extra_info("ssl_object")
 
     def close(self) -> None:
         if self._transport is not None:

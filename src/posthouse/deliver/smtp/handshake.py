@@ -60,6 +60,19 @@ async def shake_hands(connection: Connection, rules: HelloRules) -> Deferred | B
         return failure.broken(connection.peer, error, phase)
 
 
+async def greet_again(connection: Connection, rules: HelloRules) -> Deferred | Bounced | None:
+    """EHLO once more under TLS: what was said before does not count (RFC 3207, 4.2)."""
+    verb = "LHLO" if rules.lmtp else "EHLO"
+    try:
+        reply = await _hello(connection, verb, rules)
+    except PosthouseError as error:
+        return failure.broken(connection.peer, error, f"performing the {verb} handshake")
+    if reply.code != 250:
+        return failure.refused_to_talk(connection.peer, reply, permanent=reply.is_permanent)
+    connection.features = features(reply, rules.discard)
+    return None
+
+
 async def _hello(connection: Connection, verb: str, rules: HelloRules) -> ServerReply:
     connection.send(f"{verb} {rules.name}\r\n".encode())
     return await connection.reply(rules.hello_limit)

@@ -1,0 +1,100 @@
+"""SASL as a client: which password for which server, and the AUTH dialogue (RFC 4954, SASL_README)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import secrets
+
+from posthouse.config.settings import Settings
+from posthouse.deliver.smtp.connection import Connection
+from posthouse.errors import LookupFailed, ProtocolError
+from posthouse.lookup.maps import open_maps
+from posthouse.lookup.match_list import MatchList
+from posthouse.mail.outcome import Bounced, Deferred
+from posthouse.mail.status import Status
+from posthouse.protocols.sasl_client import Mechanism, choose_mechanism, make_mechanism
+from posthouse.protocols.smtp_client import ServerReply
+
+MAX_STEPS = 8
+
+
+class SaslClient:
+    """Logins of one smtp or lmtp service."""
+
+    def __init__(self, settings: Settings, prefix: str) -> None:
+        self.enabled = settings.flag(f"{prefix}_sasl_auth_enable")
+        self._passwords = open_maps(settings, f"{prefix}_sasl_password_maps")
+        self.by_sender = settings.flag("smtp_sender_dependent_authentication") and prefix == "smtp"
+        self._soft = settings.flag(f"{prefix}_sasl_auth_soft_bounce")
+        names = ("", "tls_", "tls_verified_")
+        self._options = [
+            frozenset(word.lower() for word in settings.items(f"{prefix}_sasl_{name}security_options"))
+            for name in names
+        ]
+        self._filter = MatchList(settings, f"{prefix}_sasl_mechanism_filter")
+        self._has_filter = bool(settings.items(f"{prefix}_sasl_mechanism_filter"))
+        self._limit = settings.seconds(f"{prefix}_{'lhlo' if prefix == 'lmtp' else 'helo'}_timeout")
+
+    async def log_in(self, connection: Connection, sender: str, next_hop: str) -> Deferred | Bounced | None:
+        """None when logged in, or when there is nothing to log in with; else why not."""
+        peer, offered = connection.peer, connection.features.auth
+        if not offered:
+            return None
+        try:
+            secret = await self._password(sender, peer.name, next_hop)
+            allowed = [word for word in offered if not self._has_filter or await self._filter.matches(word.lower())]
+        except LookupFailed as error:
+            return Deferred(Status("4.7.0", 0, f"SASL authentication failed: {error}"), peer.relay, peer.name)
+        if secret is None:
+            return None
+        user, _, password = secret.partition(":")
+        options = self._options[2 if connection.is_verified else 1 if connection.tls is not None else 0]
+        name = choose_mechanism(allowed, options)
+        if not name:
+            return self._failed(connection, "cannot authenticate to server {}: no mechanism available")
+        mechanism = make_mechanism(name, user, password, lambda: secrets.token_urlsafe(18))
+        try:
+            reply = await self._dialogue(connection, mechanism)
+        except (ProtocolError, binascii.Error) as error:
+            return self._failed(connection, f"cannot authenticate to server {{}}: {error}")
+        if reply.code == 235:
+            return None
+        return self._failed(connection, f"server {{}} said: {reply.said}", reply)
+
+    async def _dialogue(self, connection: Connection, mechanism: Mechanism) -> ServerReply:
+        first = mechanism.initial()
+        words = ["AUTH", mechanism.name] if first is None else ["AUTH", mechanism.name, _encode(first) or "="]
+        connection.send(" ".join(words).encode() + b"\r\n")
+        reply = await connection.reply(self._limit)
+        for _ in range(MAX_STEPS):
+            if reply.code != 334:
+                return reply
+            challenge = base64.b64decode(reply.lines[-1][4:].strip(), validate=True)
+            connection.send(_encode(mechanism.answer(challenge)).encode() + b"\r\n")
+            reply = await connection.reply(self._limit)
+        raise ProtocolError("too many challenges")
+
+    def _failed(self, connection: Connection, words: str, reply: ServerReply | None = None) -> Deferred | Bounced:
+        peer = connection.peer
+        text = f"SASL authentication failed; {words.format(peer.shown)}" if "{}" in words else words
+        detail = reply.dsn[2:] if reply and reply.dsn else "7.0"
+        if reply is not None and reply.is_permanent and not self._soft:
+            return Bounced(Status(f"5.{detail}", reply.code, text), peer.relay, peer.name, f"smtp; {reply.said}")
+        diagnostic = f"smtp; {reply.said}" if reply else ""
+        return Deferred(Status(f"4.{detail}", reply.code if reply else 0, text), peer.relay, peer.name, diagnostic)
+
+    async def _password(self, sender: str, host: str, next_hop: str) -> str | None:
+        """As user:password, by sender, by the server's name, by the next-hop destination."""
+        keys = [sender.lower()] if self.by_sender and sender else []
+        if keys and "@" in sender:
+            keys.append(f"@{sender.rpartition('@')[2].lower()}")
+        for key in (*keys, host, next_hop):
+            value = await self._passwords.find(key)
+            if value is not None:
+                return value
+        return None
+
+
+def _encode(data: bytes) -> str:
+    return base64.b64encode(data).decode()
