@@ -389,12 +389,18 @@ async def test_the_postmaster_hears_of_policy_errors_when_asked_to(tmp_path):
     async with Scene(tmp_path, "notify_classes=policy\nerror_notice_recipient=ops") as scene:
         scene.gate.verdicts["no@example.org"] = Verdict(Status("5.7.1", 554, "no"))
         client = await scene.client()
-        await client.play(EHLO + "C: MAIL FROM:<>\nS: 250 2.1.0 Ok\nC: RCPT TO:<no@example.org>\nS: 554 5.7.1 no\nC: QUIT\nS: 221 2.0.0 Bye")
+        await client.play(
+            EHLO
+            + "C: MAIL FROM:<>\nS: 250 2.1.0 Ok\nC: RCPT TO:<no@example.org>\nS: 554 5.7.1 no\nC: QUIT\nS: 221 2.0.0 Bye"
+        )
         await scene.log("disconnect from")
         await asyncio.sleep(0.05)
         assert scene.mail.envelope.recipients[0].address == "ops"
         text = scene.content().decode()
-        assert "Subject: Postfix SMTP server: errors from unknown[127.0.0.1]\n\nTranscript of session follows.\n\n Out: 220 " in text
+        assert (
+            "Subject: Postfix SMTP server: errors from unknown[127.0.0.1]\n\nTranscript of session follows.\n\n Out: 220 "
+            in text
+        )
         assert text.endswith(
             " In:  RCPT TO:<no@example.org>\n Out: 554 5.7.1 no\n In:  QUIT\n Out: 221 2.0.0 Bye\n\n\n"
             "For other details, see the local mail logfile\n"

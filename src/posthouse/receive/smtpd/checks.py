@@ -12,6 +12,7 @@ from posthouse.policy.verdict import PASS, Verdict
 from posthouse.protocols.smtp_server import Reply, refusal
 
 if TYPE_CHECKING:
+    from posthouse.receive.smtpd.conversation import Conversation
     from posthouse.receive.smtpd.session import Session
 
 
@@ -63,7 +64,7 @@ def refuse_logged(session: Session, reply: Reply, where: str, recipient: str | N
     return reply
 
 
-def client_slots(session: Session) -> dict[str, str]:
+def client_slots(session: Conversation) -> dict[str, str]:
     """What stands behind client= in the log: who logged in, and what XFORWARD told."""
     request = session.request
     slots = {

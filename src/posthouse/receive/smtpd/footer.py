@@ -13,7 +13,7 @@ from posthouse.protocols.smtp_server import Reply
 from posthouse.receive.smtpd.rules import Rules
 
 if TYPE_CHECKING:
-    from posthouse.receive.smtpd.session import Session
+    from posthouse.receive.smtpd.conversation import Conversation
 
 _NAME = re.compile(r"\$(?:\$|\{(\w+)\}|\((\w+)\)|(\w+))")
 
@@ -25,7 +25,7 @@ class Footers:
         self._settings, self._rules = settings, rules
         self._maps = open_maps(settings, "smtpd_reject_footer_maps")
 
-    def of(self, session: Session, reply: Reply) -> str:
+    def of(self, session: Conversation, reply: Reply) -> str:
         r"""The footer in its raw form ("\c", "\n" still in it), "" where there is none."""
         template = self._rules.reject_footer
         if not self._maps.empty:
@@ -38,7 +38,7 @@ class Footers:
             return template
         return _NAME.sub(lambda found: self._value(session, found[1] or found[2] or found[3] or ""), template)
 
-    def _value(self, session: Session, name: str) -> str:
+    def _value(self, session: Conversation, name: str) -> str:
         if not name:
             return "$"
         request = session.request

@@ -1,4 +1,4 @@
-"""How large Postfix's queue file would be: message_size_limit is a limit on that (postconf(5)), so the same mail passes."""
+"""How large Postfix's queue file would be: message_size_limit is a limit on that, so the same mail passes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _PER_RECIPIENT = 27  # original, rewritten and ORCPT record, without the address
 
 
 def exceeds_limit(session: Session, transaction: Transaction, written: int, lines: int) -> bool:
-    """Whether content of so many bytes (with LF line ends, fields put on top included) is too much with its envelope."""
+    """Whether so many bytes of content (LF line ends, fields on top included) are too much with their envelope."""
     limit = session.service.rules.size_limit
     return bool(limit) and written + lines + _envelope_size(session, transaction) > limit
 

@@ -17,6 +17,7 @@ from posthouse.protocols.smtp_data import BareNewline
 from posthouse.protocols.smtp_server import Reply, refuse
 from posthouse.receive.smtpd.arrival import banner
 from posthouse.receive.smtpd.client_counts import ClientLimits
+from posthouse.receive.smtpd.conversation import Conversation
 from posthouse.receive.smtpd.footer import Footers
 from posthouse.receive.smtpd.open_gate import OpenGate
 from posthouse.receive.smtpd.rewrite_context import RewriteContext
@@ -170,7 +171,7 @@ class SmtpdService:
             return refuse(421, "4.3.2", f"{self.rules.myhostname} All server ports are busy", closes=True)
         return self.clients.connected(session)
 
-    def footer(self, session: Session, reply: Reply) -> str:
+    def footer(self, session: Conversation, reply: Reply) -> str:
         """smtpd_reject_footer for this reply, or ""."""
         return self._footers.of(session, reply)
 
