@@ -206,3 +206,16 @@ async def test_redirect_replaces_all_recipients(tmp_path):
     message = await scene.take("Subject: x\n\n", to=("a@x.test", "b@x.test"), redirect="caught@example.org")
     assert addresses(message) == ["caught@example.org"]
     assert message.envelope.recipients[0].original == "a@x.test"
+
+
+async def test_what_is_no_field_begins_the_body_however_large_the_mail_is(tmp_path):
+    scene = Scene(tmp_path)
+    spool = tmp_path / "spool"
+    spool.write_bytes(b"\nrest\n")
+    envelope = Envelope("a@b.test", (Recipient("c@d.test"),), rewrite_context="")
+    for body in (b"\nrest\n", FilePart(str(spool), 0, 6)):
+        content = Content(b"Subject: x\nno field\n", body)
+        message = await scene.cleanup.make_fit(Submission(envelope, content, 0.0, "QID"))
+        found = message.content.body
+        assert message.content.header == b"Subject: x\n"
+        assert (found if isinstance(found, bytes) else _read(found.path)) == b"\nno field\n\nrest\n"

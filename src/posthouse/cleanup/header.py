@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 
 from posthouse.cleanup.content_checks import check_field
@@ -66,11 +67,26 @@ def _dropping(names: frozenset[bytes]) -> re.Pattern[bytes] | None:
 
 
 def _move_to_body(work: Work, rest: bytes) -> None:
-    """A line that is no field ends the header."""
+    """A line that is no field ends the header; a blank line goes in between."""
     if isinstance(work.body, FilePart):
-        work.log.warning(f"{work.queue_id}: {len(rest)} bytes of the header are no fields: dropped")
-        return
-    work.body = b"\n" + rest + work.body
+        work.body = _prepend_to_file(work, b"\n" + rest, work.body)
+    else:
+        work.body = b"\n" + rest + work.body
+
+
+def _prepend_to_file(work: Work, head: bytes, part: FilePart) -> FilePart:
+    """A new file beside the old one."""
+    path = f"{part.path}.joined-{work.queue_id}"
+    with open(part.path, "rb") as old, open(path, "wb") as new:
+        old.seek(part.offset)
+        new.write(head)
+        left = part.length
+        while left > 0 and (chunk := old.read(min(left, 1 << 16))):
+            new.write(chunk)
+            left -= len(chunk)
+        new.flush()
+        os.fsync(new.fileno())
+    return FilePart(path, 0, len(head) + part.length - left)
 
 
 async def _take_field(work: Work, field: bytes, kept: list[bytes]) -> None:
