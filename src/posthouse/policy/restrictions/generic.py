@@ -61,8 +61,7 @@ def reject_unauth_pipelining(check: Check) -> Answer:
     """Refuse a client that sends commands ahead of their time: without PIPELINING, or where RFC 2920 forbids it."""
     if not check.request.pipelined_unexpectedly:
         return None
-    text = f"<{check.request.protocol_state}>: {check.subject_class} rejected: Improper use of SMTP command pipelining"
-    return Refuse(Status("5.5.0", 503, text))
+    return Refuse(check.rejected("5.5.0", 503, "Improper use of SMTP command pipelining"))
 
 
 @restriction(stages=Stage.DATA | Stage.END_OF_DATA)
