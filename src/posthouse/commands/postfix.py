@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -24,6 +25,7 @@ COMMANDS = (
 USAGE = "usage: postfix [-c config_dir] [-Dv] command"
 STOP_LIMIT_S = 25.0
 ABORT_LIMIT_S = 5.0
+CURRENT_LEVEL = [3, 6]
 
 
 class Postfix:
@@ -81,11 +83,23 @@ class Postfix:
             self.fatal(str(trouble))
             return None
         self._warn_of_unused()
+        self._tell_of_old_defaults()
         for text in found.warnings:
             self.log.warning(text)
             if sys.stderr.isatty():
                 print(f"postfix/postfix-script: warning: {text}", file=sys.stderr)
         return found
+
+    def _tell_of_old_defaults(self) -> None:
+        """A low compatibility_level keeps defaults of old releases in force (COMPATIBILITY_README)."""
+        numbers = re.findall(r"\d+", self.settings.text("compatibility_level"))[:2]
+        if [int(number) for number in numbers] >= CURRENT_LEVEL:
+            return
+        log = self.log.named(self.settings.text("syslog_name"))
+        for text in says.OLD_DEFAULTS:
+            log.info(text)
+            if sys.stderr.isatty():
+                print(f"postfix: {text}", file=sys.stderr)
 
     def _warn_of_unused(self) -> None:
         """Say which names of main.cf nothing knows, as postconf does when Postfix starts."""

@@ -11,6 +11,12 @@ STOPPING = "stopping the Postfix mail system"
 ABORTING = "aborting the Postfix mail system"
 REFRESHING = "refreshing the Postfix mail system"
 
+OLD_DEFAULTS = (
+    "Postfix is using backwards-compatible default settings",
+    "See http://www.postfix.org/COMPATIBILITY_README.html for details",
+    'To disable backwards compatibility use "postconf compatibility_level=3.6" and "postfix reload"',
+)
+
 
 def running(pid: int) -> str:
     return f"the Postfix mail system is running: PID: {pid}"
