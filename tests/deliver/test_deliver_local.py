@@ -142,8 +142,7 @@ async def test_commands_are_told_of_the_message(local, place):
         ("sleep 20", '5.3.0 Command time limit exceeded: "sleep 20"'),
         (
             "nosuchcommand x",
-            '5.3.0 Command died with status 127: "nosuchcommand x". Command output: '
-            "/bin/sh: 1: nosuchcommand: not found ",
+            '5.3.0 Command died with status 127: "nosuchcommand x". Command output: sh: 1: nosuchcommand: not found ',
         ),
         (
             "/no/such y",
@@ -152,9 +151,7 @@ async def test_commands_are_told_of_the_message(local, place):
     ],
 )
 async def test_a_commands_end_decides(local, command, text):
-    assert (
-        texts(await local({"cmd": f'"|{command}"'}).local("cmd"))[0].replace("output: sh:", "output: /bin/sh:") == text
-    )
+    assert texts(await local({"cmd": f'"|{command}"'}).local("cmd"))[0] == text
 
 
 async def test_files_are_appended_to(local, place):

@@ -321,7 +321,10 @@ class LocalDelivery:
         if outcome is None:
             return
         recipient = attributes.recipient
-        if recipient.original == recipient.address:
+        if (
+            recipient.original == recipient.address
+            or attributes.sender != self._progress.request.message.envelope.sender
+        ):
             recipient = replace(recipient, original="")
         result = Result(self._progress.index, outcome, finished=time.time(), logged_recipient=recipient)
         self._progress.results.append(result)

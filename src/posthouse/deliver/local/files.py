@@ -63,7 +63,7 @@ async def deliver_home_or_spool(local: Local, progress: Progress, attributes: At
     if is_question(progress):
         return local.would("delivers to mailbox")
     mail = _mbox(local, progress, attributes, user, path)
-    in_spool = not rules.home_mailbox and _belongs_to_root(rules.spool)
+    in_spool = not rules.home_mailbox and (user.uid == 0 or _belongs_to_root(rules.spool))
     mail = replace(mail, must_own=rules.must_own, in_spool=in_spool, cannot_open="5.2.0")
     status = await _append(local, mail)
     if status is None:

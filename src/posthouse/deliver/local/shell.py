@@ -6,7 +6,7 @@ import shlex
 import shutil
 
 _PLAIN = frozenset("1234567890!@%-_=+:,./abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ \t")
-_SHELL = "/bin/sh"
+_SHELL = "sh"
 
 
 def command_words(command: str, shell: str, path: str) -> tuple[str, ...]:
