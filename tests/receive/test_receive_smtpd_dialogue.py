@@ -405,3 +405,15 @@ async def test_the_postmaster_hears_of_policy_errors_when_asked_to(tmp_path):
             " In:  RCPT TO:<no@example.org>\n Out: 554 5.7.1 no\n In:  QUIT\n Out: 221 2.0.0 Bye\n\n\n"
             "For other details, see the local mail logfile\n"
         )
+
+
+async def test_who_sends_all_and_shuts_its_side_is_answered_and_then_let_go(tmp_path):
+    async with Scene(tmp_path) as scene:
+        client = await scene.client()
+        await client.play(EHLO + "C: MAIL FROM:<a@b.test>\nS: 250 2.1.0 Ok")
+        client.raw(b"RCPT TO:<slow@example.org>\r\n")
+        client.writer.write_eof()
+        assert await client.reply() == "250 2.1.5 Ok"
+        assert await client.reply() == "EOF"
+        await scene.log("lost connection after RCPT from")
+        await scene.log("disconnect from")

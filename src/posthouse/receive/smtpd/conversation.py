@@ -30,6 +30,7 @@ class Conversation(asyncio.Protocol):
         "_buffer",
         "_busy",
         "_delayed",
+        "_ended",
         "_out",
         "_overlong",
         "_paused",
@@ -77,6 +78,7 @@ class Conversation(asyncio.Protocol):
         self.counts: dict[str, list[int]] = {}
         self.errors = self.junk = self.slot = 0
         self.deadline = 0.0
+        self._ended = False  # the client will send no more
         self.denied: Reply | None = None
         self.incoming: Incoming | None = None
         self.keyword_limits: frozenset[str] = service.rules.discard_ehlo

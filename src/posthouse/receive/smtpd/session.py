@@ -51,6 +51,7 @@ class Session(Conversation):
             self.pause_writing()
 
     def eof_received(self) -> bool:
+        self._ended = True
         return self._busy  # what is under way is still answered
 
     def pause_writing(self) -> None:
@@ -156,7 +157,7 @@ class Session(Conversation):
         if self._out:
             self.transport.write(self._out[0] if len(self._out) == 1 else b"".join(self._out))
             self._out.clear()
-        if self.closing:
+        if self.closing or (self._ended and not self._busy):
             self.transport.close()
         elif self._paused and not self._busy:
             self.resume_writing()
