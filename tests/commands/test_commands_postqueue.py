@@ -206,6 +206,8 @@ async def test_requeued_mail_goes_through_cleanup_again(scene):
     await deferred(scene, message)
     _, _, err = await run("postsuper", "-r", message.queue_id, scene=scene)
     assert err == f"postsuper: {message.queue_id}: requeued\npostsuper: Requeued: 1 message\n"
+    assert [entry["queue_name"] for entry in await entries(scene)] == ["maildrop"]
+    await scene.control._requeue({}, None)
     (submission,) = scene.intake.taken
     assert submission.content.header.startswith(b"Received: by ")
     uid = os.getuid()

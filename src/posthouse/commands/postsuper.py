@@ -71,7 +71,7 @@ def _run(command: Command, words: Sequence[str]) -> int:
     for option in ("-d", "-e", "-f", "-h", "-H", "-r"):
         if option in work.asked:
             _carry_out(command, changes, work, option, tuple(queues))
-    changes.finish(requeued="-r" in work.asked)
+    changes.finish()
     return 0
 
 

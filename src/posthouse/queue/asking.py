@@ -168,12 +168,9 @@ class Changes:
             spool.remove_files([os.path.join(places.spool(self._directory), found[0].split(" ")[0])])
         return 1
 
-    def finish(self, *, requeued: bool) -> None:
+    def finish(self) -> None:
         """Tell the workers that run."""
         for connection in self._stores:
             connection.close()
         for worker in workers(self._directory, places.PRIVATE):
             list(ask(worker, {"do": "changed", "withdrawn": self.withdrawn}))
-        if requeued:
-            for worker in workers(self._directory, places.PRIVATE):
-                list(ask(worker, {"do": "requeue"}))

@@ -14,6 +14,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
+from posthouse.errors import TemporaryFailure
 from posthouse.mail.content import Content
 from posthouse.mail.message import QueuedMessage
 from posthouse.maillog import qmgr as says
@@ -27,6 +28,7 @@ from posthouse.system.dates import mail_date
 
 _REQUEST_LIMIT = 8 * 1024 * 1024  # a line with many queue ids
 _PATIENCE_S = 30.0
+_LOOK_S = 0.5
 
 
 class Share(Protocol):
@@ -47,12 +49,15 @@ class QueueControl:
         self._directory = house.settings.text("queue_directory")
         self._servers: list[asyncio.Server] = []
         self._paths: list[str] = []
+        self._task: asyncio.Task[None] | None = None
+        pickup = next((service for service in house.services if service.command == "pickup"), None)
+        self._interval = pickup.wakeup if pickup is not None and pickup.wakeup else 60
         self._log = house.log(house.settings, "pickup")
         self._public = {"list": self._list, "flush": self._flush, "ping": self._ping}
         self._private = self._public | {"changed": self._changed, "requeue": self._requeue}
 
     async def serve(self) -> None:
-        """Open the sockets. What was to go through cleanup again when the mail system went down goes now."""
+        """Open the sockets. What was to go through cleanup again when the mail system went down goes soon."""
         for kind, mode, actions in ((places.PUBLIC, 0o666, self._public), (places.PRIVATE, 0o600, self._private)):
             path = places.socket_path(self._directory, kind, self._number)
             with contextlib.suppress(FileNotFoundError):
@@ -61,10 +66,26 @@ class QueueControl:
             os.chmod(path, mode)
             self._servers.append(server)
             self._paths.append(path)
-        await self._requeue({}, None)
+        self._task = asyncio.get_running_loop().create_task(self._take_again_in_time())
+
+    async def _take_again_in_time(self) -> None:
+        """Requeued mail goes on when pickup would wake up, and at once where a store is new to this worker."""
+        known: set[int] = set()
+        next_time = 0.0
+        while True:
+            found = {id(share.store) for share in self._shares()}
+            if found - known or time.monotonic() >= next_time:
+                next_time = time.monotonic() + self._interval
+                with contextlib.suppress(TemporaryFailure, RuntimeError):
+                    await self._requeue({}, None)
+            known = found
+            await asyncio.sleep(_LOOK_S)
 
     async def close(self) -> None:
         """Close and remove the sockets."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
         for server in self._servers:
             server.close()
         for path in self._paths:

@@ -108,7 +108,7 @@ class QueueStore(Protocol):
 
     async def requeue(self, queue_ids: Sequence[str]) -> Sequence[QueuedMessage]:
         """Take messages out to go through cleanup again (postsuper -r); they stay stored, untouched by delivery, until
-        settled, or put again under the same id, which replaces them. Those taken out earlier and still there come along.
+        settled, or put again under the same id, which replaces them. Those taken out before come along.
         """
         ...
 
