@@ -7,14 +7,14 @@ from collections.abc import Sequence
 
 from posthouse.commands import indexing
 from posthouse.lookup import notices
-from posthouse.lookup.text_map import quote_key, read_entries
+from posthouse.lookup.text_map import read_entries
 
 COMMAND = indexing.Command(
     name="postmap",
     letters="bc:d:fFhimnNopq:rsuUvw",
     usage="usage: postmap [-bfFhimnNoprsuUvw] [-c config_dir] [-d key] [-q key] [map_type:]file...",
     read=read_entries,
-    shown=lambda key, value: f"{quote_key(key)}\t{value}",
+    shown=lambda key, value: f"{key}\t{value}",
 )
 
 

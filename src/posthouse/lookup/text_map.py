@@ -124,17 +124,19 @@ def _read_entry(line: LogicalLine, ignoring: str) -> Iterator[Entry | Problem]:
     yield Entry(line.number, key, value)
 
 
-_QUOTED_KEY = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
+_KEY = re.compile(r'(?:"(?:[^"\\]|\\.)*"|[^" \t\r\v\f\n])*', re.DOTALL)
 
 
 def divide_key(text: str) -> tuple[str, str] | None:
-    """Key and value of a line; the key may be in double quotes. None where a quote is not closed."""
-    if text[0] == '"':
-        quoted = _QUOTED_KEY.match(text)
-        if quoted is None:
-            return None
-        return re.sub(r"\\(.)", r"\1", quoted[1], flags=re.DOTALL), text[quoted.end() :].strip(SPACES)
-    return divide_word(text)
+    """Key and value of a line; within double quotes white space is part of the key, and the quotes stay.
+
+    So an address is asked for as it is written: "a b"@example.com. None where a quote is not closed.
+    """
+    key = _KEY.match(text)
+    assert key is not None
+    if text.startswith('"', key.end()):
+        return None
+    return key[0], text[key.end() :].strip(SPACES)
 
 
 def divide_word(text: str) -> tuple[str, str]:
@@ -142,10 +144,3 @@ def divide_word(text: str) -> tuple[str, str]:
     word = _WORD.match(text)
     assert word is not None
     return word[0], text[word.end() :].strip(SPACES)
-
-
-def quote_key(key: str) -> str:
-    """A key as it stands in a table's text: quoted where it has white space or quotes."""
-    if not any(character in key for character in ' \t\r\v\f\n"'):
-        return key
-    return '"' + key.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -51,8 +51,8 @@ def _condition(text: str) -> Callable[[str], bool]:
 
     def matches(key: str) -> bool:
         bits = address_bits(key)
-        if bits is None:
-            return False  # no address matches nothing, not even what is negated
-        return (bits[0] == version and bits[1] >> shift == prefix) is not negated
+        if bits is None or bits[0] != version:
+            return False  # what is no address of this kind matches nothing, not even what is negated
+        return (bits[1] >> shift == prefix) is not negated
 
     return matches

@@ -1,4 +1,4 @@
-"""pcre: tables: Perl-compatible regular expressions in order (pcre_table(5)); keys keep their case."""
+"""pcre: tables: Perl-compatible regular expressions in order (pcre_table(5)); keys keep their case, and are bytes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from posthouse.lookup.table import Options
 
 _DOLLAR_ENDONLY = 0x10  # PCRE2's own number: the library names few
 _ANCHORED, _UNGREEDY = 1 << 40, 1 << 41  # ours
-_UTF = int(pcre2.UNICODE | pcre2.ASCII)  # characters are those of UTF-8; \w and \d are ASCII's
 _TOGGLES = {
     "i": int(pcre2.IGNORECASE),
     "m": int(pcre2.MULTILINE),
@@ -28,7 +27,6 @@ _USUAL = _TOGGLES["i"] | _TOGGLES["s"]
 
 def open_table(name: str, options: Options) -> RuleTable:
     """The table in the file of that name, or in braces."""
-    utf = _UTF if options.utf8 else 0
 
     def compile_pattern(pattern: str, letters: str) -> Any:
         flags = _USUAL
@@ -37,7 +35,7 @@ def open_table(name: str, options: Options) -> RuleTable:
                 raise BadRule(f'unknown regexp option "{letter}": skipping this rule')
             flags ^= _TOGGLES[letter]
         raw = pattern.encode("utf-8", "surrogateescape")
-        code = compile_bytes(b"(?U)" + raw if flags & _UNGREEDY else raw, flags & ~(_ANCHORED | _UNGREEDY) | utf)
+        code = compile_bytes(b"(?U)" + raw if flags & _UNGREEDY else raw, flags & ~(_ANCHORED | _UNGREEDY))
         return Anchored(code) if flags & _ANCHORED else code
 
     parser = PatternParser(options.spec, compile_pattern, "ignoring this rule")
