@@ -15,7 +15,7 @@ from posthouse.system import processes
 from posthouse.system.log_sinks import Sink
 
 START_LIMIT_S = 60.0
-LOCK_PATIENCE_S = 5.0
+LOCK_PATIENCE_S = 15.0
 
 # What others import when first used.
 LAZY_MODULES = (
@@ -71,14 +71,14 @@ def _take_lock(queue_directory: str) -> int:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether there is a process of that number."""
+    """Whether a process of that number runs; one that only waits to be fetched by its parent does not."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
-        return True
-    return True
+        pass
+    return not _is_ended(pid)
 
 
 def _in_background(first: setup.Setup, sink: Sink, lock: int) -> int:
@@ -187,7 +187,7 @@ def wait_until_gone(queue_directory: str, pid: int, limit: float) -> bool:
         except pid_file.AlreadyRunning:
             time.sleep(0.02)
         else:
-            return not is_alive(pid) or _is_ended(pid)
+            return not is_alive(pid)
     return False
 
 

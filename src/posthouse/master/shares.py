@@ -21,7 +21,7 @@ from posthouse.queue.sqlite import SqliteStore
 from posthouse.services.house import House
 
 ADOPTION_INTERVAL_S = 60.0
-DELIVERIES_S, LAST_DELIVERIES_S = 20.0, 5.0  # how long deliveries under way are waited for
+DELIVERIES_S = 20.0  # how long deliveries under way are waited for
 _NUMBERS = 1000
 
 
@@ -114,11 +114,11 @@ class Shares:
         self._start(self.own)
         await asyncio.gather(*(self._close(share) for share in former))
 
-    async def close(self) -> None:
-        """Finish deliveries that are under way, within a short time, and close all stores."""
+    async def close(self, grace: float) -> None:
+        """Finish deliveries that are under way, within grace (s), and close all stores."""
         self._adopts = False
         shares, self._all = self._all, []
-        await asyncio.gather(*(self._close(share, LAST_DELIVERIES_S) for share in shares))
+        await asyncio.gather(*(self._close(share, grace) for share in shares))
 
     async def flush_site(self, domain: str) -> bool:
         """Try what waits for a domain now (ETRN, sendmail -qR)."""

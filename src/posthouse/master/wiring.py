@@ -24,7 +24,6 @@ from posthouse.services.house import House
 from posthouse.system.log_sinks import Sink
 
 LAST_SESSIONS_S = 3600.0
-SHORT_GRACE_S = 2.0
 
 
 class Wiring:
@@ -77,11 +76,11 @@ class Wiring:
         """Until the last SMTP session has come to its end, at most for an hour."""
         await asyncio.gather(*(smtpd.close(LAST_SESSIONS_S) for smtpd in self._smtpds.values()))
 
-    async def close(self) -> None:
-        """End sessions and deliveries briefly, and close the stores."""
+    async def close(self, grace: float) -> None:
+        """End sessions and deliveries within grace (s), and close the stores."""
         await self._stop_listening()
-        await asyncio.gather(*(smtpd.close(SHORT_GRACE_S) for smtpd in self._smtpds.values()))
-        await self.shares.close()
+        await asyncio.gather(*(smtpd.close(grace / 2) for smtpd in self._smtpds.values()))
+        await self.shares.close(grace)
         if self._verifier is not None:
             await self._verifier.close()
         await asyncio.gather(*(agent.close() for agent in self._agents.values()))

@@ -22,6 +22,8 @@ from posthouse.system.log import DaemonLog
 from posthouse.system.log_sinks import Sink
 
 GARBAGE_THRESHOLD = 50_000
+LONG_GRACE_S = 4.0  # for sessions and deliveries at the end
+SHORT_GRACE_S = 0.3  # when master is dead: another may be about to start
 
 
 @dataclass(slots=True)
@@ -51,7 +53,7 @@ class Worker:
     """The life of one worker process."""
 
     def __init__(self, setup: Setup, sink: Sink, lines: Lines, slot: int) -> None:
-        self._sink, self._line = sink, lines.master
+        self._sink, self._line, self._master = sink, lines.master, os.getppid()
         self._log = DaemonLog(f"{setup.settings.text('syslog_name')}/worker", sink)
         self._wiring = Wiring(setup, sink, slot, lines.agents)
         self._ending = asyncio.Event()
@@ -74,7 +76,7 @@ class Worker:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._wiring.close()
+        await self._wiring.close(LONG_GRACE_S if os.getppid() == self._master else SHORT_GRACE_S)
         self._sink.detach()
         return 0
 
