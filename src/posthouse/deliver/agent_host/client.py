@@ -5,6 +5,7 @@ but the host's answers.
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import socket
@@ -94,7 +95,9 @@ class Channel:
             wire.send(self._sock, buffers, files)
         except BlockingIOError:
             return False
-        except OSError:
+        except OSError as error:
+            if error.errno in (errno.ENOBUFS, errno.ENOMEM):
+                return False  # the machine is short of memory for a moment
             _close_all(owned)
             self._loop.call_soon(self.close)
             return True
