@@ -93,13 +93,24 @@ def read_options(words: list[str]) -> Options:
 
 def _joined(words: list[str]) -> Iterator[str]:
     """Options whose value is only ever joined to them, made fit for getopt: -q, -d, -I, -m and the like."""
-    at_options = True
+    at_options, is_value = True, False
     for word in words:
+        if is_value:
+            is_value = False
+            yield word
+            continue
         at_options = at_options and word.startswith("-") and word not in {"-", "--"}
         if at_options and word in {"-q", "-d", "-L"}:
             yield word + " "
-        else:
-            yield word
+            continue
+        is_value = at_options and _wants_value(word)
+        yield word
+
+
+def _wants_value(word: str) -> bool:
+    """Whether the value of the last letter is the next word."""
+    wanting = [at for at, letter in enumerate(word) if at and f"{letter}:" in LETTERS]
+    return bool(wanting) and wanting[0] == len(word) - 1
 
 
 def _apply(options: Options, letter: str, value: str) -> None:
