@@ -176,7 +176,9 @@ class QueueControl:
         taken = await intake.take(submission)
         if isinstance(taken, Refused):
             return 0
-        if isinstance(taken, Discarded):
+        # The new one has replaced it, unless a rule discarded it or it went into another store of this worker.
+        kept = await share.store.get(queue_id)
+        if kept is not None and (isinstance(taken, Discarded) or kept.content.header == message.content.header):
             await share.store.settle(Settlement(queue_id, finished=True))
         return 1
 
