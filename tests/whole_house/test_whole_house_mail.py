@@ -22,7 +22,7 @@ def test_mail_by_smtp_lands_in_a_maildir(house):
 
 def test_mail_lands_in_an_mbox_file(house):
     house.send("sales@example.org")
-    until(lambda: (house.mail / "sales").exists())
+    until((house.mail / "sales").exists)
     until(lambda: "removed" in house.log)
     assert (house.mail / "sales").read_text().startswith("From friend@sender.test ")
 

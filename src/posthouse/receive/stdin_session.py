@@ -1,6 +1,6 @@
 """sendmail -bs: SMTP on standard input and output, for programs that know no other way (smtpd(8), stand-alone).
 
-The client is the user who runs it. Nothing is checked but the grammar, and mail goes to maildrop/ as any mail of sendmail.
+The client is the user who runs it. Only the grammar is checked, and mail goes to maildrop/ as any mail of sendmail.
 That works while the mail system is down; what main.cf says of addresses is applied by the mail system itself.
 """
 
