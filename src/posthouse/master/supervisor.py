@@ -6,7 +6,6 @@ import contextlib
 import os
 import selectors
 import signal
-import socket
 import time
 from collections.abc import Callable
 
@@ -15,6 +14,7 @@ from posthouse.maillog import master as says
 from posthouse.master import agents, children, control, logs, setup, worker
 from posthouse.master.children import Child, Patience
 from posthouse.master.control import Line
+from posthouse.master.signals import Signals
 from posthouse.system.log import DaemonLog
 from posthouse.system.log_sinks import Sink
 
@@ -38,13 +38,12 @@ class Master:
         self._deadline = 0.0
         self._exit_code = 0
         self._selector = selectors.PollSelector()
-        self._wakeup, wakeup_end = socket.socketpair()
-        self._wakeup_end = wakeup_end
+        self._signals = Signals()
 
     def run(self) -> int:
         """Until a signal ends it."""
-        self._catch_signals()
-        self._selector.register(self._wakeup, selectors.EVENT_READ, None)
+        self._signals.catch(CAUGHT)
+        self._selector.register(self._signals.fileno(), selectors.EVENT_READ, None)
         self._start_agents()
         self._start_generation()
         while not (self._stopping and not self._children):
@@ -57,26 +56,16 @@ class Master:
         self._sink.flush()
         return self._exit_code
 
-    # Signals
-
-    def _catch_signals(self) -> None:
-        self._wakeup.setblocking(False)
-        self._wakeup_end.setblocking(False)
-        signal.set_wakeup_fd(self._wakeup_end.fileno(), warn_on_full_buffer=False)
-        for number in CAUGHT:
-            signal.signal(number, lambda _number, _frame: None)
-
     def _take_signals(self) -> None:
-        with contextlib.suppress(BlockingIOError):
-            for number in dict.fromkeys(self._wakeup.recv(256)):
-                if number == signal.SIGCHLD:
-                    self._reap()
-                elif number == signal.SIGHUP:
-                    self._reload()
-                elif number == signal.SIGUSR1:
-                    self._reopen_log()
-                else:
-                    self._stop(number)
+        for number in self._signals.caught():
+            if number == signal.SIGCHLD:
+                self._reap()
+            elif number == signal.SIGHUP:
+                self._reload()
+            elif number == signal.SIGUSR1:
+                self._reopen_log()
+            else:
+                self._stop(number)
 
     def _stop(self, number: int) -> None:
         at_once = number == signal.SIGABRT
@@ -97,8 +86,6 @@ class Master:
             for child in self._children.values():
                 os.kill(child.pid, signal.SIGTERM)
 
-    # Time
-
     def _patience_left(self) -> float:
         moments = [when for when, _, _ in self._to_start]
         if self._stopping:
@@ -118,8 +105,6 @@ class Master:
             self._deadline = now + STOP_LIMIT_S
             for child in self._children.values():
                 os.kill(child.pid, signal.SIGKILL)
-
-    # Children
 
     def _fork(self, role: str, slot: int, run: Callable[[Line], int]) -> Child:
         others = [known.line for known in self._children.values()]
@@ -242,8 +227,6 @@ class Master:
         if delay:
             self._log.warning(says.throttled(child.name, delay))
         self._to_start.append((now + delay, child.role, child.slot))
-
-    # Reload and log
 
     def _reload(self) -> None:
         if self._stopping:
