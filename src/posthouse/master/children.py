@@ -81,3 +81,8 @@ class Patience:
         current = self.delay
         self.delay = min(LONGEST_DELAY_S, max(FIRST_DELAY_S, self.delay * 2))
         return current
+
+
+def current_workers(family: Iterable[Child]) -> list[Child]:
+    """The workers that have not been told to retire."""
+    return [child for child in family if child.role == "worker" and not child.is_retiring]

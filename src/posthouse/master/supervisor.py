@@ -12,7 +12,7 @@ from collections.abc import Callable
 from posthouse.errors import ConfigError, PosthouseError
 from posthouse.maillog import master as says
 from posthouse.master import agents, children, control, logs, setup, worker
-from posthouse.master.children import Child, Patience
+from posthouse.master.children import Child, Patience, current_workers
 from posthouse.master.control import Line
 from posthouse.master.signals import Signals
 from posthouse.system.log import DaemonLog
@@ -161,9 +161,6 @@ class Master:
             child.failure = word.removeprefix(children.FAILED).decode("utf-8", "replace")
             self._log.error(f"{child.name}: {child.failure}")
 
-    def _current_workers(self) -> list[Child]:
-        return [child for child in self._children.values() if child.role == "worker" and not child.is_retiring]
-
     def _when_all_ready(self) -> None:
         new = [child for child in self._children.values() if child.generation == self._setup.generation]
         workers = [child for child in new if child.role == "worker"]
@@ -180,7 +177,7 @@ class Master:
     def _when_all_released(self) -> None:
         if any(child.is_retiring and not child.has_released for child in self._children.values()):
             return
-        for child in self._current_workers():
+        for child in current_workers(self._children.values()):
             child.line.say(control.OWN_QUEUE)
 
     def _reap(self) -> None:
@@ -250,8 +247,7 @@ class Master:
 
     def _retire_former(self) -> None:
         """The new generation serves: the old one stops listening, hands over the queue and finishes its sessions."""
-        former, self._former = self._former, None
-        assert former is not None
+        former, self._former = self._former or self._setup, None
         setup.close_unused(former, self._setup)
         for child in self._children.values():
             if child.role == "worker" and child.generation < self._setup.generation and not child.is_retiring:
@@ -260,10 +256,9 @@ class Master:
         self._when_all_released()
 
     def _take_reload_back(self, failed: Child) -> None:
-        former, self._former = self._former, None
-        assert former is not None
+        former, self._former = self._former or self._setup, None
         self._log.error(says.reload_refused(failed.failure or f"{failed.name} did not start"))
-        for child in self._current_workers():
+        for child in current_workers(self._children.values()):
             if child.generation == self._setup.generation:
                 child.is_retiring = True
                 child.line.say(control.STOP)
@@ -272,9 +267,8 @@ class Master:
 
     def _reopen_log(self) -> None:
         fd = logs.open_file(self._setup.settings)
-        if fd < 0:
-            return
-        for child in self._children.values():
+        for child in self._children.values() if fd >= 0 else ():
             if child.role == "worker":
                 child.line.say(control.NEW_LOG, fd)
-        self._sink.replace(fd)
+        if fd >= 0:
+            self._sink.replace(fd)
