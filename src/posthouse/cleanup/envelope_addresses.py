@@ -39,12 +39,15 @@ async def add_recipient(work: Work, recipient: Recipient) -> None:
     if work.maps_addresses:
         address = await map_to_canonical(work, address, "envelope_recipient")
         address = masquerade(work, address, "envelope_recipient")
+    if not recipient.orcpt:
+        recipient = replace(recipient, orcpt=f"rfc822;{address}")
     if not work.first_recipient:
         work.first_recipient = address
     work.last_recipient = address
     members = await expand_aliases(work, address)
     notify = recipient.notify
-    if len(members) > 1 and notify & Notify.SUCCESS:
+    if notify & Notify.SUCCESS and (len(members) > 1 or members[0].lower() != address.lower()):
+        work.expanded.append(replace(recipient, address=address))
         notify = Notify.NEVER if notify == Notify.SUCCESS else notify & ~Notify.SUCCESS
     for member in members:
         _store(work, replace(recipient, address=member, original=original, notify=notify))

@@ -72,7 +72,11 @@ def _finish(work: Work) -> QueuedMessage:
     if work.redirect:
         recipients = (Recipient(work.redirect, original=_original(work)),)
     envelope = replace(
-        submission.envelope, sender=work.sender, recipients=recipients, content_filter=work.content_filter
+        submission.envelope,
+        sender=work.sender,
+        recipients=recipients,
+        content_filter=work.content_filter,
+        expanded=tuple(work.expanded),
     )
     content = Content(header, work.body)
     return QueuedMessage(

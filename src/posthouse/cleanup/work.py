@@ -34,6 +34,7 @@ class Work:
     body: bytes | FilePart
     context: str
     recipients: list[Recipient] = field(default_factory=list)
+    expanded: list[Recipient] = field(default_factory=list)
     seen: set[tuple[str, int, str, str]] = field(default_factory=set)
     fields: list[bytes] | None = None
     prepended: list[bytes] = field(default_factory=list)

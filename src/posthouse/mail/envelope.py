@@ -28,7 +28,8 @@ class Trace(IntFlag):
 @dataclass(frozen=True, slots=True)
 class Recipient:
     """One recipient. address is in internal form (no quoting); original is the address before aliases ("" = the same);
-    orcpt is ORCPT decoded, "rfc822;user@host", or ""."""
+    orcpt is ORCPT decoded, "rfc822;user@host", or "".
+    """
 
     address: str
     original: str = ""
@@ -61,6 +62,7 @@ class Envelope:
 
     encoding is "7BIT", "8BITMIME" or "" (not said); ret is "FULL", "HDRS" or "".
     content_filter is transport:nexthop from FILTER or content_filter; verp is the two VERP delimiters or "".
+    expanded are recipients that an alias replaced and that asked to hear of success (RFC 3461, 5.2.7.3).
     """
 
     sender: str
@@ -75,3 +77,4 @@ class Envelope:
     content_filter: str = ""
     verp: str = ""
     trace: Trace = Trace.NONE
+    expanded: tuple[Recipient, ...] = ()

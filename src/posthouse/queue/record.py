@@ -6,6 +6,7 @@ JSON, because it is the same in every version of Python and can be read with any
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -39,6 +40,8 @@ def write_envelope(envelope: Envelope) -> str:
             record[name] = value
     if envelope.trace:
         record["trace"] = int(envelope.trace)
+    if envelope.expanded:
+        record["expanded"] = [_recipient(recipient) for recipient in envelope.expanded]
     origin = envelope.origin
     if origin is not _LOCAL and origin != _LOCAL:
         record["origin"] = [getattr(origin, name) for name in _ORIGIN_FIELDS]
@@ -63,14 +66,19 @@ def _recipient(recipient: Recipient) -> str | list[Any]:
 def read_envelope(sender: str, text: str) -> Envelope:
     """The envelope that write_envelope wrote. Raises ValueError, KeyError or TypeError for anything else."""
     record = json.loads(text)
-    recipients = tuple(
-        Recipient(item) if isinstance(item, str) else Recipient(item[0], item[1], item[2], Notify(item[3]))
-        for item in record.pop("to")
-    )
+    recipients = _read_recipients(record.pop("to"))
+    expanded = _read_recipients(record.pop("expanded", ()))
     trace = Trace(record.pop("trace", 0))
     origin = Origin(*record.pop("origin", ()))
     known = {name: record[name] for name, _ in _PLAIN_FIELDS if name in record}
-    return Envelope(sender, recipients, trace=trace, origin=origin, **known)
+    return Envelope(sender, recipients, trace=trace, origin=origin, expanded=expanded, **known)
+
+
+def _read_recipients(items: Sequence[str | list[Any]]) -> tuple[Recipient, ...]:
+    return tuple(
+        Recipient(item) if isinstance(item, str) else Recipient(item[0], item[1], item[2], Notify(item[3]))
+        for item in items
+    )
 
 
 def recipient_addresses(text: str) -> list[str]:

@@ -22,7 +22,6 @@ from posthouse.deliver.smtp.transaction import Exchange, Letter, Limits, Transac
 from posthouse.errors import ConfigError, LookupFailed
 from posthouse.mail.outcome import Bounced, Deferred, Outcome
 from posthouse.mail.status import Status
-from posthouse.mail.verp import verp_sender
 from posthouse.services.delivery import DeliveryRequest, Report, Result, Target
 from posthouse.services.house import House
 
@@ -177,17 +176,17 @@ class SmtpAgent:
         return bool(self._session_limit) and attempt.sessions >= self._session_limit
 
     async def _transact(self, attempt: Attempt, connection: Connection, *, is_last: bool | None) -> None:
-        """One transaction, or with VERP one for each recipient; soft failures go to the next host if there is one.
+        """One transaction; soft failures go to the next host if there is one.
 
         is_last None is a kept connection: what it answers holds, but when it breaks the host is tried anew.
         """
         attempt.reached = True
-        for letter in self._letters(attempt, connection):
-            exchange = await Transaction(connection, letter, self._limits, lmtp=self._lmtp).run()
-            self._settle(attempt, letter, exchange, is_last=exchange.usable if is_last is None else is_last)
-            if not exchange.usable:
-                connection.close()
-                return
+        letter = self._letter(attempt, connection)
+        exchange = await Transaction(connection, letter, self._limits, lmtp=self._lmtp).run()
+        self._settle(attempt, letter, exchange, is_last=exchange.usable if is_last is None else is_last)
+        if not exchange.usable:
+            connection.close()
+            return
         if not (self._may_keep(attempt.request) and self._cache.keep(attempt.request.nexthop, connection)):
             goodbye(connection)
 
@@ -196,30 +195,18 @@ class SmtpAgent:
             return False
         return (self._on_demand and request.connection_reuse) or request.nexthop in self._always_cache
 
-    def _letters(self, attempt: Attempt, connection: Connection) -> list[Letter]:
+    def _letter(self, attempt: Attempt, connection: Connection) -> Letter:
         message = attempt.request.message
         envelope = message.envelope
         content = WireContent(
             message.content,
+            size=message.size,
             eight_bit=envelope.encoding == "8BITMIME",
             convert=self._convert,
             line_limit=self._line_limit,
         )
-        left = attempt.left
-        groups = [[target] for target in left] if envelope.verp else [left]
-        return [
-            Letter(
-                message.queue_id,
-                envelope,
-                verp_sender(envelope.verp, envelope.sender, group[0].recipient.address)
-                if envelope.verp
-                else envelope.sender,
-                tuple(group),
-                content,
-                self._xforward and bool(connection.features.xforward),
-            )
-            for group in groups
-        ]
+        xforward = self._xforward and bool(connection.features.xforward)
+        return Letter(message.queue_id, envelope, tuple(attempt.left), content, xforward)
 
     def _settle(self, attempt: Attempt, letter: Letter, exchange: Exchange, *, is_last: bool) -> None:
         for target in letter.targets:

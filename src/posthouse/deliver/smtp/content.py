@@ -13,12 +13,12 @@ END = b".\r\n"
 
 
 class WireContent:
-    """A message's content for one or more servers. size is what SIZE= says (bytes)."""
+    """A message's content for one or more servers. size (bytes) is what SIZE= says."""
 
-    def __init__(self, content: Content, *, eight_bit: bool, convert: bool, line_limit: int) -> None:
+    def __init__(self, content: Content, *, size: int, eight_bit: bool, convert: bool, line_limit: int) -> None:
         self._content, self._line_limit = content, line_limit
         self._must_convert = eight_bit and convert
-        self.size = content.size
+        self.size = size
 
     def chunks(self, features: Features) -> Iterator[bytes]:
         """The pieces to send, the final dot included. Reads a body in a file in bounded pieces."""

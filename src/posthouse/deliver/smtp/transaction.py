@@ -31,11 +31,10 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """What is to be sent: an envelope for these targets, and the content. sender is VERP's where there is VERP."""
+    """What is to be sent: an envelope for these targets, and the content."""
 
     queue_id: str
     envelope: Envelope
-    sender: str
     targets: tuple[Target, ...]
     content: WireContent
     xforward: bool
@@ -152,7 +151,7 @@ class Transaction:
 
     def _mail_command(self) -> str:
         envelope, features = self._letter.envelope, self._features
-        words = [f"MAIL FROM:<{quote_address(self._letter.sender)}>"]
+        words = [f"MAIL FROM:<{quote_address(envelope.sender)}>"]
         if features.size is not None:
             words.append(f"SIZE={self._letter.content.size}")
         if features.eight_bit_mime and envelope.encoding == "8BITMIME":
@@ -167,12 +166,12 @@ class Transaction:
     def _rcpt_command(self, recipient: Recipient) -> str:
         words = [f"RCPT TO:<{quote_address(recipient.address)}>"]
         if self._features.dsn:
-            if recipient.notify:
-                names = [flag.name or "" for flag in Notify if flag and flag in recipient.notify]
-                words.append(f"NOTIFY={','.join(names)}")
             if recipient.orcpt:
                 kind, _, address = recipient.orcpt.partition(";")
                 words.append(f"ORCPT={kind};{xtext(address)}")
+            if recipient.notify:
+                names = [flag.name or "" for flag in Notify if flag and flag in recipient.notify]
+                words.append(f"NOTIFY={','.join(names)}")
         return " ".join(words)
 
     async def _send_xforward(self) -> None:

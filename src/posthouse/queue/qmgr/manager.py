@@ -19,7 +19,7 @@ from posthouse.maillog import qmgr as says
 from posthouse.queue.qmgr.active import Active, Probed
 from posthouse.queue.qmgr.backoff import Patience
 from posthouse.queue.qmgr.rounds import Rounds
-from posthouse.queue.qmgr.routing import Route, Router
+from posthouse.queue.qmgr.routing import Route, Router, as_verp
 from posthouse.queue.qmgr.scheduler import Destination, Job, Parcel, Transport
 from posthouse.queue.qmgr.transports import Transports
 from posthouse.queue.store import QueueStore
@@ -152,7 +152,7 @@ class QueueManager:
             self._answer(active, route)
             return
         job = Job()
-        size = transport.limits.recipients
+        size = 1 if active.message.envelope.verp else transport.limits.recipients
         for start in range(0, len(route.targets), size):
             targets = route.targets[start : start + size]
             destination = transport.destination(self._name(transport, route, targets))
@@ -172,7 +172,10 @@ class QueueManager:
         active.note(log.record(request, tuple(Result(target.index, outcome) for target in route.targets)))
 
     def _request(self, active: Active, transport: str, nexthop: str, targets: tuple[Target, ...]) -> DeliveryRequest:
-        return DeliveryRequest(active.message, transport, nexthop, targets, active.since, time.time())
+        message = active.message
+        if message.envelope.verp:
+            message = as_verp(message, targets[0].recipient)
+        return DeliveryRequest(message, transport, nexthop, targets, active.since, time.time())
 
     # -- deliveries
 

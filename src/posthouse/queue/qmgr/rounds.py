@@ -10,17 +10,18 @@ from collections.abc import Callable
 from posthouse.errors import TemporaryFailure
 from posthouse.mail.envelope import Trace
 from posthouse.mail.message import QueuedMessage
-from posthouse.mail.outcome import Deferred
+from posthouse.mail.outcome import Deferred, Sent
 from posthouse.mail.status import Status
 from posthouse.maillog import qmgr as says
 from posthouse.queue.qmgr.active import Active, Probed
 from posthouse.queue.qmgr.backoff import Patience
 from posthouse.queue.store import QueueStore, Settlement
-from posthouse.services.delivery import Bouncer
+from posthouse.services.delivery import Bouncer, Result
 from posthouse.services.house import House
 from posthouse.system.log import DaemonLog
 
 _RETRY_S = 5.0
+_EXPANDED = Status("2.0.0", 0, "alias expanded")
 _NO_NOTICE = Status("4.3.0", 0, "bounce or trace service failure")
 
 
@@ -40,6 +41,8 @@ class Rounds:
         ):
             self._log.info(says.expired(message.queue_id, message.envelope.sender, forced=message.forced_expire))
             active.expire()
+        if not message.attempts:
+            active.reported[:0] = _expansions(message)
         if active.failed or active.reported or active.deferred:
             children = await self._tell(active, now)
         settlement = active.settlement(self._patience, now)
@@ -114,3 +117,9 @@ class Rounds:
                 await asyncio.sleep(_RETRY_S)
             else:
                 return
+
+
+def _expansions(message: QueuedMessage) -> list[Result]:
+    """What cleanup did to recipients that asked to hear of success: reported at the end of the first round."""
+    outcome = Sent(_EXPANDED, expanded=True)
+    return [Result(0, outcome, logged_recipient=recipient) for recipient in message.envelope.expanded]

@@ -9,6 +9,7 @@ from posthouse.config.settings import Settings
 from posthouse.mail.envelope import Recipient, Trace
 from posthouse.mail.message import QueuedMessage
 from posthouse.mail.status import Status
+from posthouse.mail.verp import verp_sender
 from posthouse.services.delivery import Target
 from posthouse.services.resolving import AddressClass, Resolution, Rewriter
 
@@ -89,3 +90,10 @@ class Router:
 def _by_domain(target: Target) -> tuple[str, str]:
     address = target.recipient.address.lower()
     return address.rpartition("@")[2], address
+
+
+def as_verp(message: QueuedMessage, recipient: Recipient) -> QueuedMessage:
+    """The message as this recipient alone gets it: with an envelope sender that names the recipient (VERP_README)."""
+    envelope = message.envelope
+    sender = verp_sender(envelope.verp, envelope.sender, recipient.address) if envelope.sender else ""
+    return replace(message, envelope=replace(envelope, sender=sender, verp=""))
