@@ -117,7 +117,7 @@ def _diagnostic(entry: Entry) -> str:
     outcome = entry.outcome
     if isinstance(outcome, Sent):
         return f"smtp; {outcome.status.text}" if outcome.remote_mta else f"X-Postfix; {reason_of(entry)}"
-    return outcome.diagnostic or f"X-Postfix; {outcome.status.text}"
+    return outcome.diagnostic or f"X-Postfix; {reason_of(entry)}"
 
 
 def message_fields(origin: Origin) -> str:

@@ -21,7 +21,7 @@ _NESTED = refuse(503, "5.5.1", "Error: nested MAIL command")
 _AFTER_BDAT = refuse(503, "5.5.1", "Error: MAIL after BDAT")
 _SYNTAX = refuse(501, "5.5.4", "Syntax: MAIL FROM:<address>")
 _BAD_ADDRESS = refuse(501, "5.1.7", "Bad sender address syntax")
-_BAD_VERP = refuse(501, "5.5.4", "Error: Bad VERP delimiter characters")
+_VERP_OF_NOBODY = refuse(503, "5.5.4", "Error: XVERP requires non-null sender")
 _TOO_BIG = refuse(552, "5.3.4", "Message size exceeds fixed limit")
 _NO_ROOM = refuse(452, "4.3.1", "Insufficient system storage")
 
@@ -66,7 +66,9 @@ async def _begin(session: Session, sender: str, parameters: MailParameters) -> R
     service, request = session.service, session.request
     verp = _verp(session, parameters)
     if verp is None:
-        return _BAD_VERP
+        return refuse(501, "5.5.4", f"Error: XVERP needs two characters from {service.rules.verp_characters}")
+    if verp and not sender:
+        return _VERP_OF_NOBODY
     refused = service.clients.message(session)
     if refused is not None:
         return refused
