@@ -165,7 +165,9 @@ def _envelope(session: Session, transaction: Transaction) -> Envelope:
 def origin_of(session: Session) -> Origin:
     """Where the message comes from: the client, or what an authorized one told by XFORWARD."""
     request = session.request
-    sasl = {
+    either_way = {
+        "server_address": request.server_address,
+        "server_port": request.server_port,
         "sasl_method": request.sasl_method,
         "sasl_username": request.sasl_username,
         "sasl_sender": request.sasl_sender,
@@ -175,7 +177,7 @@ def origin_of(session: Session) -> Origin:
         return Origin(
             client_name=told.get("NAME", ""), client_address=told.get("ADDR", ""), client_port=told.get("PORT", ""),
             helo_name=told.get("HELO", ""), protocol_name=told.get("PROTO", ""), identifier=told.get("IDENT", ""),
-            reverse_client_name=told.get("NAME", ""), source=told.get("SOURCE", "REMOTE"), **sasl,
+            reverse_client_name=told.get("NAME", ""), source=told.get("SOURCE", "REMOTE"), **either_way,
         )  # fmt: skip
     utf8 = session.transaction is not None and session.transaction.parameters.smtputf8
     return Origin(
@@ -186,5 +188,5 @@ def origin_of(session: Session) -> Origin:
         protocol_name=protocol_word(request, utf8=utf8),
         reverse_client_name=request.reverse_client_name,
         source="REMOTE",
-        **sasl,
+        **either_way,
     )
