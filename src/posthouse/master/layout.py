@@ -27,6 +27,7 @@ FOLDERS = (
     Folder("private", 0o700, belongs_to_mail=True),
     # Written by everybody, listed by nobody but its owner: docs/decisions/maildrop.md says why.
     Folder("maildrop", 0o1733, belongs_to_mail=True),
+    Folder("corrupt", 0o700, belongs_to_mail=True),  # files from maildrop that are no mail
     Folder(SPOOL, 0o700, belongs_to_mail=True),
 )
 

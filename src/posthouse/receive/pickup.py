@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable
 
 from posthouse.config.master_cf import Service
 from posthouse.config.settings import Settings
-from posthouse.errors import ProtocolError
+from posthouse.errors import ProtocolError, TemporaryFailure
 from posthouse.mail.content import Content
 from posthouse.mail.envelope import Envelope
 from posthouse.mail.message import QueuedMessage
@@ -44,11 +44,11 @@ Keep = Callable[[QueuedMessage], Awaitable[object]]
 
 
 class NotTaken(Exception):
-    """A file that is no mail. remove: it never will be."""
+    """A file that is not taken. for_good: it is no mail, and never will be; else it is looked at again later."""
 
-    def __init__(self, reason: str, *, remove: bool) -> None:
+    def __init__(self, reason: str, *, for_good: bool) -> None:
         super().__init__(reason)
-        self.reason, self.remove = reason, remove
+        self.reason, self.for_good = reason, for_good
 
 
 class Pickup:
@@ -58,6 +58,7 @@ class Pickup:
         self._settings, self._house, self._keep = settings, house, keep
         self._log = house.log(settings, "pickup")
         self._folder = os.path.join(settings.text("queue_directory"), "maildrop")
+        self._corrupt = os.path.join(settings.text("queue_directory"), "corrupt")
         self._interval = float(service.wakeup if service is not None and service.wakeup else 60)
         self._skip = Skip.NOTHING
         for word in settings.items("receive_override_options"):
@@ -66,7 +67,7 @@ class Pickup:
         self._size_limit = limit + ENVELOPE_AND_MARGIN if limit else 0
         self._woken = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self._complained: set[str] = set()
+        self._later: dict[str, float] = {}  # file -> when to look at it again (monotonic)
 
     def start(self) -> None:
         """Look at once, then when woken, then every wakeup seconds."""
@@ -103,11 +104,16 @@ class Pickup:
     def _names(self) -> list[str]:
         """Complete files, a bounded number at a time, oldest names as the system gives them."""
         names: list[str] = []
+        now = time.monotonic()
+        if len(self._later) > FILES_AT_A_TIME:
+            self._later = {name: when for name, when in self._later.items() if when > now}
         try:
             with os.scandir(self._folder) as entries:
                 for entry in entries:
                     if entry.name.startswith("."):
                         self._remove_if_abandoned(entry)
+                    elif self._later.get(entry.name, 0.0) > now:
+                        continue
                     elif len(names) < FILES_AT_A_TIME:
                         names.append(entry.name)
                     else:
@@ -130,21 +136,29 @@ class Pickup:
         except FileNotFoundError:
             return 0
         except NotTaken as problem:
-            self._complain(name, path, problem)
+            self._leave(name, path, problem)
+            return 0
+        except (TemporaryFailure, OSError) as trouble:
+            self._leave(name, path, NotTaken(str(trouble), for_good=False))
             return 0
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
+        self._later.pop(name, None)
         return 1
 
-    def _complain(self, name: str, path: str, problem: NotTaken) -> None:
-        if name not in self._complained:
+    def _leave(self, name: str, path: str, problem: NotTaken) -> None:
+        """Complain once. A file that is no mail goes to corrupt/, out of the way of others, for an administrator."""
+        if name not in self._later:
             with contextlib.suppress(OSError):
                 self._log.warning(says.refused(name, os.lstat(path).st_uid, problem.reason))
-            self._complained.add(name)
-        if problem.remove:
-            self._complained.discard(name)
-            with contextlib.suppress(OSError):
-                os.unlink(path)
+        if problem.for_good:
+            try:
+                os.rename(path, os.path.join(self._corrupt, name))
+            except OSError as trouble:
+                self._log.warning(f"move maildrop/{name} to corrupt/: {trouble.strerror}")
+            else:
+                return
+        self._later[name] = time.monotonic() + self._interval / 2
 
     def _read(self, path: str) -> tuple[int, bytes]:
         try:
@@ -152,17 +166,17 @@ class Pickup:
         except OSError as trouble:
             if trouble.errno == errno.ENOENT:
                 raise FileNotFoundError from None
-            raise NotTaken(trouble.strerror or "cannot be opened", remove=trouble.errno == errno.ELOOP) from None
+            raise NotTaken(trouble.strerror or "cannot be opened", for_good=trouble.errno == errno.ELOOP) from None
         with os.fdopen(fd, "rb") as file:
             state = os.fstat(fd)
             if not stat.S_ISREG(state.st_mode):
-                raise NotTaken("not a regular file", remove=True)
+                raise NotTaken("not a regular file", for_good=True)
             if state.st_nlink != 1:
-                raise NotTaken("it has more than one name", remove=False)
+                raise NotTaken("it has more than one name", for_good=True)
             if state.st_mode & 0o022:
-                raise NotTaken("others may write to it", remove=True)
+                raise NotTaken("others may write to it", for_good=True)
             if self._size_limit and state.st_size > self._size_limit:
-                raise NotTaken("larger than message_size_limit", remove=True)
+                raise NotTaken("larger than message_size_limit", for_good=True)
             return state.st_uid, file.read()
 
     async def _submit(self, uid: int, data: bytes) -> None:
@@ -170,9 +184,9 @@ class Pickup:
         try:
             envelope, arrival = maildrop_file.read_envelope(line)
         except ProtocolError as problem:
-            raise NotTaken(str(problem), remove=False) from None
+            raise NotTaken(str(problem), for_good=True) from None
         if not envelope.recipients:
-            raise NotTaken("no recipients", remove=True)
+            raise NotTaken("no recipients", for_good=True)
         intake = self._house.intake
         assert intake is not None
         queue_id = intake.new_queue_id()
@@ -181,7 +195,7 @@ class Pickup:
         submission = Submission(
             envelope=envelope,
             content=Content(self._received(uid, queue_id) + header, body),
-            arrival=min(arrival, time.time()),
+            arrival=_in_the_past(arrival),
             queue_id=queue_id,
             cleanup_service=self._settings.text("cleanup_service_name"),
             skip=self._skip,
@@ -198,7 +212,7 @@ class Pickup:
     async def _send_back(self, submission: Submission, status: Status) -> None:
         """Nobody waits for an answer any more: what is refused for good goes back to its sender by mail."""
         if not status.is_permanent or self._house.bouncer is None:
-            raise NotTaken(status.text, remove=False)
+            raise NotTaken(status.text, for_good=False)
         now = time.time()
         envelope: Envelope = submission.envelope
         content = submission.content
@@ -206,3 +220,9 @@ class Pickup:
         results = [Result(index, Bounced(status), finished=now) for index in range(len(envelope.recipients))]
         for notice in await self._house.bouncer.failure(message, results):
             await self._keep(notice)
+
+
+def _in_the_past(arrival: float) -> float:
+    """The time in the file, if it can be true: it may say anything, NaN too."""
+    now = time.time()
+    return arrival if 0 < arrival <= now else now
