@@ -71,7 +71,7 @@ def _take_lock(queue_directory: str) -> int:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process of that number runs; one that only waits to be fetched by its parent does not."""
+    """Whether a process of that number runs; one that is as good as dead does not."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -192,9 +192,11 @@ def wait_until_gone(queue_directory: str, pid: int, limit: float) -> bool:
 
 
 def _is_ended(pid: int) -> bool:
-    """Whether the process is only waiting to be fetched by its parent."""
+    """Whether the process only waits to be fetched by its parent, or for a processor to die on (SIGKILL is pending)."""
     try:
-        with open(f"/proc/{pid}/stat", encoding="ascii") as file:
-            return file.read().rpartition(")")[2].split()[0] == "Z"
-    except (OSError, IndexError):
+        with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
+            said = dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
+        pending = int(said["SigPnd"], 16) | int(said["ShdPnd"], 16)
+        return said["State"][:1] in "ZX" or bool(pending >> (signal.SIGKILL - 1) & 1)
+    except (OSError, KeyError, ValueError):
         return False
