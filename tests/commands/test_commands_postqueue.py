@@ -2,81 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import re
-import sys
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "queue"))
-from queue_scene import a_house, a_message, take_in, until
+from queue_commands_scene import WAITS, a_house, a_message, deferred, run, take_in, until
 
 from posthouse.mail.envelope import Origin
-from posthouse.mail.message import QueuedMessage
-from posthouse.mail.outcome import Deferred
-from posthouse.mail.status import Status
-from posthouse.queue.control import QueueControl
 from posthouse.queue.store import Settlement
-from posthouse.services.delivery import Report, Result
-from posthouse.services.intake import Accepted
 
-WAITS = Deferred(Status("4.3.2", 0, "deferred transport"))
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="postsuper is for the superuser")
-
-
-async def run(name: str, *words: str, stdin: str = "", scene: SimpleNamespace) -> tuple[int, str, str]:
-    """A command as its own process."""
-    words = ("-C" if name == "mailq" else "-c", scene.settings.config_directory, *words)
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", f"posthouse.commands.{name}", *words, stdin=-1, stdout=-1, stderr=-1
-    )
-    out, err = await asyncio.wait_for(process.communicate(stdin.encode()), 30)
-    return process.returncode, out.decode(), err.decode()
-
-
-class Intake:
-    def __init__(self, scene: SimpleNamespace) -> None:
-        self.scene, self.taken = scene, []
-
-    def new_queue_id(self) -> str:
-        return a_message("x@y").queue_id
-
-    async def take(self, submission):
-        self.taken.append(submission)
-        content = submission.content
-        message = QueuedMessage(submission.queue_id, submission.arrival, submission.envelope, content, content.size)
-        await take_in(self.scene, message)
-        return Accepted(submission.queue_id)
-
-
-@pytest.fixture
-async def scene(tmp_path, request):
-    """A queue that serves commands; agents defer until told otherwise."""
-    for folder in ("public", "private", "maildrop"):
-        (tmp_path / "queue" / folder).mkdir(parents=True, exist_ok=True)
-    scene = a_house(
-        tmp_path, f"maillog_file = {tmp_path}/log\nmaillog_file_prefixes = /\nfast_flush_domains = one.test\n"
-    )
-    scene.agent.answer = lambda r: Report(tuple(Result(t.index, WAITS) for t in r.targets))
-    scene.house.intake = scene.intake = Intake(scene)
-    scene.control = QueueControl(scene.house, lambda: [SimpleNamespace(store=scene.store, queue_manager=scene.qmgr)], 0)
-    await scene.control.serve()
-    runner = asyncio.ensure_future(scene.qmgr.run())
-    yield scene
-    await scene.control.close()
-    await scene.qmgr.stop()
-    await runner
-    await scene.store.close()
-
-
-async def deferred(scene, *messages):
-    await take_in(scene, *messages)
-    await until(lambda: not scene.qmgr.active)
 
 
 async def entries(scene) -> list[dict]:
@@ -145,7 +83,10 @@ async def test_what_sendmail_left_is_listed_as_maildrop(scene):
 async def test_flushing_all_one_and_a_site(scene):
     one, two = a_message("a@one.test"), a_message("b@two.test")
     await deferred(scene, one, two)
-    tried = lambda: len(scene.agent.requests)
+
+    def tried() -> int:
+        return len(scene.agent.requests)
+
     assert await run("postqueue", "-i", one.queue_id, scene=scene) == (0, "", "")
     await until(lambda: tried() == 3)
     assert await run("postqueue", "-s", "one.test", scene=scene) == (0, "", "")
@@ -185,7 +126,7 @@ async def test_hold_release_and_delete(scene):
     _, _, err = await run("postsuper", "-d", "-", stdin=f"{two.queue_id}*\n", scene=scene)
     assert err == f"postsuper: {two.queue_id}: removed\npostsuper: Deleted: 1 message\n"
     assert await entries(scene) == []
-    log = Path(scene.settings.text("maillog_file")).read_text()
+    log = Path(scene.settings.text("maillog_file")).read_text()  # noqa: ASYNC240
     assert re.search(rf"postfix/postsuper\[\d+\]: {one.queue_id}: placed on hold", log)
 
 

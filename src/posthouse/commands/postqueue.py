@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from posthouse.commands import authorized_users
 from posthouse.commands.queue_command import Command, Fatal
 from posthouse.config.settings import Settings
 from posthouse.queue import asking
@@ -56,20 +58,10 @@ def _directory_of(words: Sequence[str]) -> str | None:
 
 
 def _allow(settings: Settings, parameter: str, what: str) -> None:
-    """Root may always; others as the parameter's list of names says."""
-    import os
-
-    if os.getuid() == 0 or settings.text(parameter) == "static:anyone":
-        return
-    import pwd
-
-    try:
-        name = pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        name = "unknown"
-    allowed = [word for word in settings.items(parameter) if not word.startswith("static:")]
-    if name not in allowed or f"!{name}" in allowed:
-        raise Fatal(f"User {name}({os.getuid()}) is not allowed to {what}", EX_NOPERM)
+    """Root may always; others as the parameter's list of users says."""
+    if not authorized_users.may(settings, parameter):
+        uid = os.getuid()
+        raise Fatal(f"User {authorized_users.login_name(uid)}({uid}) is not allowed to {what}", EX_NOPERM)
 
 
 def _connections(settings: Settings) -> list[Any]:

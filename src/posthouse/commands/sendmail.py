@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import TYPE_CHECKING, BinaryIO
 
+from posthouse.commands import authorized_users
 from posthouse.commands.sendmail_options import (
     EX_OK,
     EX_TEMPFAIL,
@@ -173,21 +174,9 @@ def _login(settings: Settings) -> pwd.struct_passwd:
         entry = pwd.getpwuid(uid)
     except KeyError:
         raise Stop(f"no login name found for user ID {uid}", EX_TEMPFAIL) from None
-    if not _is_listed(settings.items("authorized_submit_users"), entry.pw_name):
+    if not authorized_users.is_authorized(settings, "authorized_submit_users", entry.pw_name):
         raise Stop(f"User {entry.pw_name}({uid}) is not allowed to submit mail", EX_UNAVAILABLE)
     return entry
-
-
-def _is_listed(words: tuple[str, ...], name: str) -> bool:
-    """authorized_submit_users for its usual values; a table is asked by pickup."""
-    if "static:anyone" in words:
-        return True
-    for word in words:
-        if word == name or (":" in word and not word.startswith("!")):
-            return True
-        if word == f"!{name}":
-            return False
-    return False
 
 
 def _sender_of(options: Options, login: pwd.struct_passwd) -> str:

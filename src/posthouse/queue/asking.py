@@ -21,6 +21,7 @@ from posthouse.queue.store import QueueName
 _PATIENCE_S = 60.0
 _PAGE = 500
 _SET = {
+    "flush": ("due = arrival", "hold = 0 AND due > arrival"),
     "hold": (f"hold = {rows.HOLD}", "hold = 0"),
     "release": ("hold = 0, due = arrival", f"hold = {rows.HOLD}"),
     "expire": ("expire = 1, due = arrival", "expire = 0"),
@@ -134,6 +135,18 @@ class Changes:
         """One of "delete", "hold", "release", "expire", "requeue" for one message; whether it was there and changed."""
         return any(self._apply(connection, action, queue_id) for connection in self._stores)
 
+    def apply_to_many(self, action: str, queue_ids: Sequence[str]) -> Iterator[tuple[int, int]]:
+        """As apply, in transactions of bounded size: after each, how many messages were looked for and how many
+        changed.
+        """
+        for start in range(0, len(queue_ids), _PAGE):
+            portion, changed = queue_ids[start : start + _PAGE], 0
+            for connection in self._stores:
+                connection.execute("BEGIN IMMEDIATE")
+                changed += sum(self._apply(connection, action, queue_id) for queue_id in portion)
+                connection.execute("COMMIT")
+            yield len(portion), changed
+
     def apply_to_all(self, action: str, queues: Sequence[str]) -> int:
         """The action for all messages of these queues; how many there were."""
         where = " OR ".join(f"({_IN_QUEUE[queue]})" for queue in queues)
@@ -155,7 +168,7 @@ class Changes:
                 f"UPDATE message SET {assignment} WHERE id = ? AND {condition}",  # noqa: S608
                 number,
             ).rowcount
-        if count and action not in ("release", "expire"):
+        if count and action not in ("release", "expire", "flush"):
             self.withdrawn.append(queue_id)
         return count
 
