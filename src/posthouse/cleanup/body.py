@@ -46,7 +46,7 @@ async def _check_file(work: Work, part: FilePart) -> None:
         os.unlink(path)
         raise
     if walk.changed and not work.discard:
-        work.body = FilePart(path, 0, length)
+        work.replace_file(FilePart(path, 0, length))
     else:
         os.unlink(path)
 

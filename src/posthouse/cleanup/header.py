@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 
@@ -69,7 +70,7 @@ def _dropping(names: frozenset[bytes]) -> re.Pattern[bytes] | None:
 def _move_to_body(work: Work, rest: bytes) -> None:
     """A line that is no field ends the header; a blank line goes in between."""
     if isinstance(work.body, FilePart):
-        work.body = _prepend_to_file(work, b"\n" + rest, work.body)
+        work.replace_file(_prepend_to_file(work, b"\n" + rest, work.body))
     else:
         work.body = b"\n" + rest + work.body
 
@@ -77,15 +78,20 @@ def _move_to_body(work: Work, rest: bytes) -> None:
 def _prepend_to_file(work: Work, head: bytes, part: FilePart) -> FilePart:
     """A new file beside the old one."""
     path = f"{part.path}.joined-{work.queue_id}"
-    with open(part.path, "rb") as old, open(path, "wb") as new:
-        old.seek(part.offset)
-        new.write(head)
-        left = part.length
-        while left > 0 and (chunk := old.read(min(left, 1 << 16))):
-            new.write(chunk)
-            left -= len(chunk)
-        new.flush()
-        os.fsync(new.fileno())
+    try:
+        with open(part.path, "rb") as old, open(path, "wb") as new:
+            old.seek(part.offset)
+            new.write(head)
+            left = part.length
+            while left > 0 and (chunk := old.read(min(left, 1 << 16))):
+                new.write(chunk)
+                left -= len(chunk)
+            new.flush()
+            os.fsync(new.fileno())
+    except OSError:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+        raise
     return FilePart(path, 0, len(head) + part.length - left)
 
 

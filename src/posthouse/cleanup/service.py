@@ -37,11 +37,16 @@ class CleanupService:
         try:
             await steps.run(work)
         except (TemporaryFailure, PermanentFailure) as failed:
+            work.drop_file()
             return Refused(failed.status)
         except Exception:
+            work.drop_file()
             self._log.error(f"{submission.queue_id}: {' | '.join(traceback.format_exc().splitlines())}")
             return Refused(_UNEXPECTED)
-        return Discarded(submission.queue_id) if work.discard else _finish(work)
+        if work.discard:
+            work.drop_file()
+            return Discarded(submission.queue_id)
+        return _finish(work)
 
     def _begin(self, submission: Submission) -> Work:
         rewriter = self._house.rewriter

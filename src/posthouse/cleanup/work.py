@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from dataclasses import dataclass, field
 
 from posthouse.cleanup.rules import Rules
@@ -62,6 +64,18 @@ class Work:
     @property
     def adds_bcc(self) -> bool:
         return not self.submission.skip & (Skip.ADDRESS_MAPPINGS | Skip.AUTOMATIC_BCC)
+
+    def replace_file(self, new: FilePart) -> None:
+        """Go on with another body file. The one that came with the submission stays its owner's."""
+        self.drop_file()
+        self.body = new
+
+    def drop_file(self) -> None:
+        """Remove a body file that cleanup itself has made, if there is one."""
+        given = self.submission.content.body
+        if isinstance(self.body, FilePart) and not (isinstance(given, FilePart) and given.path == self.body.path):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self.body.path)
 
     def refuse(self, dsn: str, code: int, text: str) -> PermanentFailure | TemporaryFailure:
         """The exception that ends the work; the receiver answers with this status."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import os
 from typing import Protocol
 
 from posthouse.errors import TemporaryFailure
+from posthouse.mail.content import FilePart
 from posthouse.mail.message import QueuedMessage
 from posthouse.mail.status import Status
 from posthouse.services.house import House
@@ -41,7 +44,10 @@ class HouseIntake:
         message = await cleanup.make_fit(submission)
         if not isinstance(message, QueuedMessage):
             return message
-        return await self.keep(message)
+        answer = await self.keep(message)
+        if isinstance(submission.content.body, FilePart) or isinstance(message.content.body, FilePart):
+            _drop_unused_file(submission.content.body, message.content.body, answer)
+        return answer
 
     async def keep(self, message: QueuedMessage) -> Accepted | Refused:
         """Store a message that is fit already."""
@@ -50,3 +56,18 @@ class HouseIntake:
         except TemporaryFailure as trouble:
             return Refused(trouble.status)
         return Accepted(message.queue_id)
+
+
+def _drop_unused_file(given: bytes | FilePart, kept: bytes | FilePart, answer: Accepted | Refused) -> None:
+    """Where cleanup made another body file, one of the two is not needed: the queue has the new one, or nobody has.
+
+    The file of a refused submission is for its owner to remove.
+    """
+    unused = given if isinstance(answer, Accepted) else kept
+    if given != kept and isinstance(unused, FilePart) and _path(given) != _path(kept):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(unused.path)
+
+
+def _path(body: bytes | FilePart) -> str:
+    return body.path if isinstance(body, FilePart) else ""

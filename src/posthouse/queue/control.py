@@ -12,19 +12,21 @@ import json
 import os
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 from posthouse.errors import TemporaryFailure
-from posthouse.mail.content import Content
+from posthouse.mail.content import Content, FilePart
 from posthouse.mail.message import QueuedMessage
 from posthouse.maillog import qmgr as says
-from posthouse.queue import maildrop, places
+from posthouse.queue import maildrop, places, spool
 from posthouse.queue.qmgr.manager import QueueManager
 from posthouse.queue.queue_id import is_queue_id
 from posthouse.queue.store import Listed, QueueName, QueueStore, Settlement
 from posthouse.services.house import House
-from posthouse.services.intake import Discarded, Refused, Skip, Submission
+from posthouse.services.intake import Accepted, Discarded, Refused, Skip, Submission
 from posthouse.system.dates import mail_date
+from posthouse.system.files import give_second_name
 
 _REQUEST_LIMIT = 8 * 1024 * 1024  # a line with many queue ids
 _PATIENCE_S = 30.0
@@ -166,21 +168,35 @@ class QueueControl:
             f"\tid {queue_id}; {mail_date(time.time())}\n"
         )
         recipients = tuple(envelope.recipients[index] for index in message.open_recipients)
+        try:
+            body = self._own_body(message.content.body)
+        except OSError:
+            return 0
         submission = Submission(
             envelope=type(envelope)(**{**_fields(envelope), "recipients": recipients}),
-            content=Content(received.encode() + message.content.header, message.content.body),
+            content=Content(received.encode() + message.content.header, body),
             arrival=message.arrival,
             queue_id=queue_id,
             skip=Skip.NOTHING,
         )
         taken = await intake.take(submission)
+        if not isinstance(taken, Accepted) and isinstance(body, FilePart):
+            spool.remove_files([body.path])
         if isinstance(taken, Refused):
             return 0
         # The new one has replaced it, unless a rule discarded it or it went into another store of this worker.
         kept = await share.store.get(queue_id)
         if kept is not None and (isinstance(taken, Discarded) or kept.content.header == message.content.header):
             await share.store.settle(Settlement(queue_id, finished=True))
+        elif isinstance(message.content.body, FilePart):
+            spool.remove_files([message.content.body.path])
         return 1
+
+    def _own_body(self, body: bytes | FilePart) -> bytes | FilePart:
+        """A file gets a second name: the old row and the new one each remove their own. Raises OSError."""
+        if not isinstance(body, FilePart) or self._house.intake is None:
+            return body
+        return replace(body, path=give_second_name(body.path, self._house.intake.new_queue_id()))
 
 
 def _fields(envelope: Any) -> dict[str, Any]:

@@ -52,3 +52,10 @@ def _enter(parent: int, name: str, *, create: bool, mode: int) -> int:
 def sync_directory(descriptor: int) -> None:
     """Make the entries of a directory durable."""
     os.fsync(descriptor)
+
+
+def give_second_name(path: str, name: str) -> str:
+    """Another name in the same directory for a file, so that two owners may each remove theirs. Raises OSError."""
+    second = os.path.join(os.path.dirname(path), name)
+    os.link(path, second, follow_symlinks=False)
+    return second

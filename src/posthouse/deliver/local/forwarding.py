@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import replace
 
@@ -9,13 +10,14 @@ from posthouse.deliver.local.attributes import Attributes, Progress, without_suc
 from posthouse.deliver.local.context import Local, is_question
 from posthouse.deliver.results import failed
 from posthouse.mail.address import quote_address
-from posthouse.mail.content import Content
+from posthouse.mail.content import Content, FilePart
 from posthouse.mail.envelope import Notify, Recipient
 from posthouse.mail.outcome import Outcome, Sent
 from posthouse.mail.status import Status
 from posthouse.services.delivery import Result
-from posthouse.services.intake import Refused, Skip, Submission
+from posthouse.services.intake import Accepted, Refused, Skip, Submission
 from posthouse.system.dates import mail_date
+from posthouse.system.files import give_second_name
 
 _UNABLE = Status("4.3.0", 0, "unable to forward message")
 
@@ -56,11 +58,22 @@ async def _send(local: Local, progress: Progress, sender: str, delivered: str, r
     envelope = replace(message.envelope, sender=sender, recipients=tuple(recipients), content_filter="", verp="")
     if sender != message.envelope.sender:
         envelope = replace(envelope, envid="", ret="")
-    content = Content(fields.encode("utf-8", "surrogateescape") + message.content.header, message.content.body)
+    try:
+        body = _own_body(message.content.body, queue_id)
+    except OSError:
+        return failed(_UNABLE, local.relay)
+    content = Content(fields.encode("utf-8", "surrogateescape") + message.content.header, body)
     skip = Skip.HEADER_BODY_CHECKS | Skip.MILTERS | Skip.AUTOMATIC_BCC | Skip.UNKNOWN_RECIPIENT_CHECKS
     submission = Submission(envelope, content, now, queue_id, skip=skip)
     answer = await intake.take(submission)
+    if not isinstance(answer, Accepted) and isinstance(body, FilePart):
+        os.unlink(body.path)
     if isinstance(answer, Refused):
         return failed(answer.status, local.relay)
     expanded = bool(progress.top.notify & Notify.SUCCESS)
     return Sent(Status("2.0.0", 0, f"forwarded as {answer.queue_id}"), local.relay, expanded=expanded)
+
+
+def _own_body(body: bytes | FilePart, name: str) -> bytes | FilePart:
+    """The body for another message: a file gets a second name, for each message removes its own. Raises OSError."""
+    return replace(body, path=give_second_name(body.path, name)) if isinstance(body, FilePart) else body
