@@ -134,3 +134,32 @@ def too_big(queue_id: str) -> str:
 def limit_exceeded(what: str, count: int, client: str, service: str) -> str:
     """What is "Connection concurrency", "Message delivery request rate" ..."""
     return f"{what} limit exceeded: {count} from {client} for service {service}"
+
+
+def login_failed(client: str, mechanism: str, reason: str, user: str) -> str:
+    """fail2ban's stock filter reads this line."""
+    about = f"SASL {printable(mechanism, 100)} authentication failed: {printable(reason, 300)}"
+    return f"{client}: {about}, sasl_username={printable(user, 100) or '(unavailable)'}"
+
+
+def login_aborted(client: str, mechanism: str) -> str:
+    return f"{client}: SASL {printable(mechanism, 100)} authentication aborted"
+
+
+def tls_established(trust: str, client: str, session: str) -> str:
+    """trust is "Anonymous", "Untrusted" or "Trusted"."""
+    return f"{trust} TLS connection established from {client}: {session}"
+
+
+def tls_failed(client: str, reason: str) -> str:
+    """reason is "-1" where the TLS library says what is wrong in a line of its own."""
+    return f"SSL_accept error from {client}: {reason}"
+
+
+def tls_refused(client: str, reason: str) -> str:
+    return f"NOQUEUE: abort: TLS from {client}: {reason}"
+
+
+def wrapper_dropped(client: str, service: str) -> str:
+    text = "TLS context initialization failed. For details see earlier warnings in your logs."
+    return f"Wrapper-mode request dropped from {client} for service {service}. {text}"

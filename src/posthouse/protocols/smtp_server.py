@@ -105,13 +105,16 @@ def decode_xtext(text: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class MailParameters:
-    """What came with MAIL FROM. size is in bytes, 0 where not said; verp the two delimiters, "" none, "default"."""
+    """What came with MAIL FROM. size is in bytes, 0 where not said; auth is AUTH= as it came;
+    verp the two delimiters, "" none, "default".
+    """
 
     size: int = 0
     body: str = ""
     ret: str = ""
     envid: str = ""
     smtputf8: bool = False
+    auth: str = ""
     verp: str | None = None
 
 
@@ -139,8 +142,10 @@ def mail_parameters(words: list[str], *, dsn: bool, utf8: bool, verp: bool) -> M
             found["size"] = _size(value)
         elif name == "BODY" and value.upper() in ("7BIT", "8BITMIME"):
             found["body"] = value.upper()
-        elif name == "AUTH" and value:
-            continue  # accepted and not used, as in Postfix
+        elif name == "AUTH" and "auth" in found:
+            raise CommandSyntax(refuse(503, "5.5.4", "Error: multiple AUTH= options"))
+        elif name == "AUTH":
+            found["auth"] = value
         elif name in ("RET", "ENVID") and dsn:
             found[name.lower()] = _dsn_parameter(name, value, name.lower() in found)
         elif word.upper() == "SMTPUTF8" and utf8:

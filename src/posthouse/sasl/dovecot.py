@@ -65,17 +65,18 @@ class DovecotAuth:
         return self._wire
 
     async def _connect(self) -> _Wire:
-        loop = asyncio.get_running_loop()
+        loop, made = asyncio.get_running_loop(), _Wire()
         try:
             async with asyncio.timeout(CONNECT_LIMIT_S):
                 if self._path.startswith("inet:"):
                     host, _, port = self._path.removeprefix("inet:").rpartition(":")
-                    _, made = await loop.create_connection(_Wire, host.strip("[]") or "localhost", port or None)
+                    await loop.create_connection(lambda: made, host.strip("[]") or "localhost", int(port))
                 else:
                     path = os.path.join(self._queue_directory, self._path.removeprefix("unix:"))
-                    _, made = await loop.create_unix_connection(_Wire, path)
+                    await loop.create_unix_connection(lambda: made, path)
                 await made.greeted
         except (OSError, TimeoutError, ProtocolError, ValueError) as error:
+            made.close()
             reason = getattr(error, "strerror", "") or str(error) or "Connection timed out"
             text = f"SASL: Connect to Dovecot auth socket '{self._path}' failed: {reason}"
             raise LookupFailed(text) from error
@@ -190,9 +191,10 @@ class _Wire(asyncio.Protocol):
         waiting = self._waiting[number] = self._loop.create_future()
         self._transport.write(line)
         try:
-            return await waiting
+            reply: wire.Reply | None = await waiting
         finally:
             self._waiting.pop(number, None)
+        return reply
 
     def close(self) -> None:
         self.is_open = False

@@ -14,6 +14,7 @@ from posthouse.services.delivery import Bouncer, DeliveryAgent, Result
 from posthouse.services.intake import Cleanup, Intake
 from posthouse.services.privileged import PrivilegedAgent
 from posthouse.services.resolving import Rewriter
+from posthouse.system.key_files import KeyFiles
 from posthouse.system.log import DaemonLog, LogSink
 
 
@@ -24,7 +25,7 @@ class House:
     settings is main.cf without any -o. dns is a posthouse.system.dns.Resolver. agent(name) is the delivery agent of
     the transport of that name in master.cf (KeyError where there is none). verify(address) tells of an address by
     probing (posthouse.services.verifying.Verified), probed hears what came of a probe; flush(domain) makes the queue
-    try a destination now (ETRN).
+    try a destination now (ETRN). key_files gives keys and certificates.
     """
 
     settings: Settings
@@ -40,6 +41,7 @@ class House:
     verify: Callable[[str], Awaitable[Any]] | None = None
     flush: Callable[[str], Awaitable[Any]] | None = None
     anvil: ClientCounter | None = None
+    key_files: KeyFiles = field(default_factory=KeyFiles)
     probed: Callable[[QueuedMessage, list[Result]], None] | None = None
 
     def service(self, name: str, service_type: str = "unix") -> Service | None:

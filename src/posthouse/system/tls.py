@@ -156,6 +156,11 @@ def peer_certificate(connection: Any) -> PeerCertificate:
     leaf = connection.getpeercert(binary_form=True)
     if leaf and leaf not in chain:
         chain.insert(0, leaf)
+    return certificate_of(chain)
+
+
+def certificate_of(chain: list[bytes]) -> PeerCertificate:
+    """What a chain of DER certificates says, the peer's own first."""
     if not chain:
         return PeerCertificate()
     certificate = x509.load_der_x509_certificate(chain[0])

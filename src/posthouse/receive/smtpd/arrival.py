@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 from posthouse.maillog import smtpd as lines
@@ -51,6 +52,8 @@ async def greet(session: Session, peer: Any, own: Any) -> Reply | None:
     session.keyword_limits = session.service.discarded_keywords(request.client_address)
     session.log.info(lines.connect(session.client))
     service = session.service
+    if session.service.tls is not None and not await _wrap(session):
+        return None
     session.may_forward = service.may_use(session, service.xforward_hosts)
     refused = session.service.count_connection(session)
     if refused is not None:
@@ -63,6 +66,24 @@ async def greet(session: Session, peer: Any, own: Any) -> Reply | None:
             return None
     await welcome(session)
     return None
+
+
+async def _wrap(session: Session) -> bool:
+    """smtpd_tls_wrappermode: TLS before anything is said. False where the session ends here."""
+    service, server = session.service, session.service.tls
+    if server is None or not server.rules.is_wrapped:
+        return True
+    context = await server.context(time.time())
+    if context is None:
+        session.log.warning(lines.wrapper_dropped(session.client, service.rules.service_name))
+        session.closing = True
+        return False
+    if not await server.secure(session, context, session.take_input()):
+        return False
+    refused = service.clients.new_tls_session(session) or server.refusal(session)
+    if refused is not None:
+        session.send(refused)
+    return refused is None
 
 
 async def welcome(session: Session) -> None:

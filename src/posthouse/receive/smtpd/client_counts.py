@@ -76,6 +76,33 @@ class ClientLimits:
         self._warn(session, "Recipient address rate", count)
         return refuse(450, "4.7.1", f"Error: too many recipients from {address}")
 
+    def new_tls_session(self, session: Session) -> Reply | None:
+        """A TLS handshake that resumed nothing."""
+        limit = self._rules.new_tls_rate
+        tls = session.tls
+        counter = self._counter(session) if limit and tls is not None and not tls.found.is_resumed else None
+        if counter is None:
+            return None
+        count = counter.new_tls_session(self._rules.service_name, session.request.client_address)
+        if count <= limit:
+            return None
+        self._warn(session, "New TLS session rate", count)
+        text = f"{self._rules.myhostname} Error: too many new TLS sessions from {session.client}"
+        return refuse(421, "4.7.0", text, closes=True)
+
+    def authentication(self, session: Session) -> Reply | None:
+        """AUTH."""
+        limit = self._rules.auth_rate
+        counter = self._counter(session) if limit else None
+        if counter is None:
+            return None
+        address = session.request.client_address
+        count = counter.authentication(self._rules.service_name, address)
+        if count <= limit:
+            return None
+        self._warn(session, "AUTH command rate", count)
+        return refuse(450, "4.7.1", f"Error: too many AUTH commands from {address}")
+
     def _counter(self, session: Session) -> ClientCounter | None:
         counter = self._house.anvil
         if counter is None:

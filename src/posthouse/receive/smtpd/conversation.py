@@ -16,6 +16,7 @@ from posthouse.receive.smtpd.content_spool import ContentSpool
 if TYPE_CHECKING:
     from posthouse.receive.smtpd.incoming import Incoming
     from posthouse.receive.smtpd.service import SmtpdService
+    from posthouse.receive.smtpd.tls_session import TlsSession
     from posthouse.receive.smtpd.transaction import Transaction
     from posthouse.receive.smtpd.verbs import Verb
     from posthouse.system.log import DaemonLog
@@ -51,6 +52,7 @@ class Conversation(asyncio.Protocol):
         "incoming",
         "junk",
         "keyword_limits",
+        "last_login",
         "log",
         "may_forward",
         "noted",
@@ -58,6 +60,7 @@ class Conversation(asyncio.Protocol):
         "request",
         "service",
         "slot",
+        "tls",
         "transaction",
         "transport",
         "where",
@@ -89,6 +92,8 @@ class Conversation(asyncio.Protocol):
         self.blamed = self.aborted = ""
         self.where = "CONNECT"
         self.xforward: dict[str, str] | None = None
+        self.tls: TlsSession | None = None
+        self.last_login = ""  # of the last AUTH that failed, for the log
         self.request = Request("unknown")
         self.client = "unknown[unknown]"
 
@@ -178,6 +183,7 @@ class Conversation(asyncio.Protocol):
         self.chunk_state = None
         request = self.request
         request.sender = request.recipient = None
+        request.sasl_sender = ""
         request.recipient_count = request.size = 0
         request.smtputf8, request.dsn_envid, request.instance = False, "", ""
 

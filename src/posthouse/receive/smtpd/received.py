@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from posthouse.mail.address import quote_address
 from posthouse.policy.request import Request
-from posthouse.receive.smtpd.rules import Rules
-from posthouse.receive.smtpd.transaction import Transaction
 from posthouse.system.dates import mail_date
+
+if TYPE_CHECKING:
+    from posthouse.receive.smtpd.session import Session
+    from posthouse.receive.smtpd.transaction import Transaction
 
 
 def protocol_word(request: Request, *, utf8: bool) -> str:
@@ -17,8 +21,11 @@ def protocol_word(request: Request, *, utf8: bool) -> str:
     return f"{word}{'S' if request.encryption_protocol else ''}{'A' if request.sasl_username else ''}"
 
 
-def received_field(rules: Rules, request: Request, transaction: Transaction, queue_id: str, now: float) -> bytes:
+def received_field(session: Session, transaction: Transaction, now: float) -> bytes:
     """The field, with LF line ends. The recipient is named when there is only one."""
+    rules, request, queue_id = session.service.rules, session.request, session.queue_id
+    server, tls = session.service.tls, session.tls
+    tls_lines = tls.received_lines() if tls is not None and server is not None and server.rules.in_received else ()
     one = len(transaction.recipients) == 1
     tail = f"\n\tfor <{quote_address(transaction.recipients[0].address)}>; " if one else ";\n\t"
     tail = f"{tail}{mail_date(now)}\n"
@@ -28,6 +35,7 @@ def received_field(rules: Rules, request: Request, transaction: Transaction, que
         )
     address = f"IPv6:{request.client_address}" if ":" in request.client_address else request.client_address
     lines = [f"from {request.helo_name or request.client_name} ({request.client_name} [{address}])"]
+    lines += tls_lines
     if rules.authenticated_header and request.sasl_username:
         lines.append(f"(Authenticated sender: {request.sasl_username})")
     word = protocol_word(request, utf8=transaction.parameters.smtputf8)

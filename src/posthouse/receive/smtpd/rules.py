@@ -74,6 +74,8 @@ class Rules:
     connection_rate: int
     message_rate: int
     recipient_rate: int
+    new_tls_rate: int
+    auth_rate: int
     verp_delimiters: str
     verp_characters: str
     ipv6: bool
@@ -137,6 +139,8 @@ def read_rules(settings: Settings, service_name: str) -> Rules:
         connection_rate=settings.integer("smtpd_client_connection_rate_limit"),
         message_rate=settings.integer("smtpd_client_message_rate_limit"),
         recipient_rate=settings.integer("smtpd_client_recipient_rate_limit"),
+        new_tls_rate=settings.integer("smtpd_client_new_tls_session_rate_limit"),
+        auth_rate=settings.integer("smtpd_client_auth_rate_limit"),
         verp_delimiters=settings.text("default_verp_delimiters"),
         verp_characters=settings.text("verp_delimiter_filter"),
         ipv6=not {"all", "ipv6"}.isdisjoint(settings.items("inet_protocols")),

@@ -19,10 +19,12 @@ from posthouse.receive.smtpd.arrival import banner
 from posthouse.receive.smtpd.client_counts import ClientLimits
 from posthouse.receive.smtpd.conversation import Conversation
 from posthouse.receive.smtpd.footer import Footers
+from posthouse.receive.smtpd.logins import Logins
 from posthouse.receive.smtpd.open_gate import OpenGate
 from posthouse.receive.smtpd.rewrite_context import RewriteContext
 from posthouse.receive.smtpd.rules import Limits, read_rules
 from posthouse.receive.smtpd.session import Session
+from posthouse.receive.smtpd.tls import open_tls_server
 from posthouse.receive.smtpd.transcript import Transcripts
 from posthouse.receive.smtpd.verbs import all_verbs
 from posthouse.receive.smtpd.verbs.xclient import KEYWORD as XCLIENT
@@ -62,6 +64,10 @@ class SmtpdService:
         self._notices: set[asyncio.Task[None]] = set()
         self.banner = banner(self.rules.banner)
         self.log = house.log(settings, "smtpd")
+        self.tls = None if stand_alone else open_tls_server(settings, house, self.log)
+        self.wants_tls_first = self.tls is not None and self.tls.rules.is_required
+        has_logins = settings.flag("smtpd_sasl_auth_enable") and not stand_alone
+        self.logins = Logins(settings, self.log) if has_logins else None
         self.limits: Limits = self.rules.limits
         self.stress = self.rules.stress
         self.command_filter: Maps | None = _maps(settings, "smtpd_command_filter")
@@ -120,6 +126,8 @@ class SmtpdService:
         if self._notices:
             await asyncio.gather(*self._notices, return_exceptions=True)
         await self.gate.close()
+        if self.logins is not None:
+            await self.logins.close()
 
     # -- what sessions ask
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 BUFFER_HIGH = 262_144  # bytes of unread commands above which the peer has to wait
 COMMANDS_A_TURN = 100  # then the other sessions have theirs
+BEFORE_TLS = frozenset(("HELO", "EHLO", "NOOP", "QUIT", "STARTTLS", "XCLIENT"))
+NEEDS_TLS = refuse(530, "5.7.0", "Must issue a STARTTLS command first")
 SYNCHRONIZATION = refuse(554, "5.5.0", "Error: SMTP protocol synchronization", closes=True)
 
 
@@ -98,6 +100,15 @@ class Session(Conversation):
     def unread(self) -> bytes:
         """What was sent behind the command at hand."""
         return self._buffer[self._position :]
+
+    def take_input(self) -> bytes:
+        """The same; it is not looked at any more."""
+        data, self._buffer, self._position = self.unread(), b"", 0
+        return data
+
+    def flush(self) -> None:
+        """Send the replies that are ready, in the middle of a command."""
+        self._write()
 
     def run(self, coroutine: Coroutine[Any, Any, Reply | None], verb: Verb | None) -> None:
         """Answer with what the coroutine returns; goes on in the background where it waits."""
@@ -201,6 +212,8 @@ class Session(Conversation):
         self.where = found.word
         if self.denied is not None and found.word != "QUIT":
             self.settle(found, refuse(503, "5.7.0", f"Error: access denied for {self.client}"))
+        elif self.tls is None and self.service.wants_tls_first and found.word not in BEFORE_TLS:
+            self.settle(found, NEEDS_TLS)
         elif self.has_more_input() and self._is_ahead(found):
             self.settle(found, SYNCHRONIZATION)
         else:
@@ -222,7 +235,7 @@ class Session(Conversation):
     def _take_content(self, incoming: Incoming) -> bool:
         """Feed the content that DATA or BDAT waits for; True when it is complete."""
         self.deadline = self.service.loop.time() + self.service.limits.timeout
-        data, self._buffer, self._position = self.unread(), b"", 0
+        data = self.take_input()
         rest = incoming.feed(data) if data or incoming.is_empty else None
         if rest is None:
             return False

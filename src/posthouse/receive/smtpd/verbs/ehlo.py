@@ -22,7 +22,13 @@ async def answer(session: Session, arguments: str) -> Reply:
     refused = await introduce(session, arguments, "EHLO")
     if refused is not None:
         return refused
-    extras = session.service.extra_keywords(session)
+    service = session.service
+    extras = service.extra_keywords(session)
+    if service.tls is not None and session.tls is None:
+        extras = ("STARTTLS", *extras)
+    if service.logins is not None:
+        login = await service.logins.keywords(session)
+        extras = (*extras[:1], *login, *extras[1:]) if extras[:1] == ("STARTTLS",) else (*login, *extras)
     return _greeting(session.service.rules.myhostname, _offer(session, extras), session)
 
 
@@ -38,7 +44,7 @@ def _offer(session: Session, extras: tuple[str, ...]) -> tuple[str, ...]:
     left_out = session.keyword_limits
     if not left_out:
         return tuple(words)
-    return tuple(word for word in words if word.partition(" ")[0].lower() not in left_out)
+    return tuple(word for word in words if word.replace("=", " ").partition(" ")[0].lower() not in left_out)
 
 
 _made: dict[tuple[str, tuple[str, ...]], Reply] = {}

@@ -74,6 +74,7 @@ async def _begin(session: Session, sender: str, parameters: MailParameters) -> R
         return refused
     request.sender, request.protocol_state, request.size = sender, "MAIL", parameters.size
     request.smtputf8, request.dsn_envid = parameters.smtputf8, parameters.envid
+    request.sasl_sender = "" if parameters.auth == "<>" else lines.printable(parameters.auth, 250)
     now = time.time()
     request.instance = service.next_instance(now)
     transaction = session.transaction = Transaction(sender, parameters, service.rewrite_context.of(request), now, verp)

@@ -32,6 +32,8 @@ async def answer(session: Session, arguments: str) -> Reply | None:
         return error.reply
     session.count("xclient", good=False)  # as Postfix counts it
     session.request = _told(session.request, told)
+    if session.tls is not None:
+        session.tls.tell(session.request)
     session.client = client_shown(session)
     session.forget_transaction()
     session.xforward = None
