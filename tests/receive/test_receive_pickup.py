@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import pwd
 import time
+import tracemalloc
+from pathlib import Path
 
 import pytest
 
 from posthouse.config.settings import from_text
 from posthouse.errors import TemporaryFailure
+from posthouse.mail.content import FilePart
 from posthouse.mail.envelope import Envelope, Recipient
 from posthouse.mail.status import Status
 from posthouse.protocols.maildrop_file import write_envelope
@@ -142,3 +146,67 @@ async def test_a_time_that_cannot_be_true_is_now(scene, arrival):
     maildrop.leave(str(place), [write_envelope(ENVELOPE, arrival), b"a: b\n\n"], 0)
     assert await pickup.take_all() == 1
     assert abs(house.intake.taken[0].arrival - time.time()) < 10
+
+
+async def test_a_large_message_is_streamed_to_the_spool(scene):
+    house, pickup, place = scene
+    line = b"x" * 99 + b"\n"
+    drop(place, b"Subject: large\n\n" + line * 90_000)
+    taken = []
+
+    async def take(submission):
+        taken.append((submission, Path(submission.content.body.path).read_bytes()))  # noqa: ASYNC240
+        return Accepted("ABC1")
+
+    house.intake.take = take
+    tracemalloc.start()
+    assert await pickup.take_all() == 1
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    ((submission, body),) = taken
+    assert submission.content.header.endswith(b"\nSubject: large\n")
+    assert body == b"\n" + line * 90_000
+    assert submission.content.body.length == len(body)
+    assert peak < 9_000_000 + 4_000_000  # the body that this test reads, and little more
+    assert os.listdir(place / "posthouse/spool") == ["ABC1"]
+
+
+async def test_nothing_of_a_large_message_that_is_refused_stays_in_the_spool(scene):
+    house, pickup, place = scene
+    drop(place, b"Subject: large\n\n" + b"text\n" * 400_000)
+    house.intake.answer = Refused(Status("4.3.1", 452, "full"))
+    assert await pickup.take_all() == 0
+    assert isinstance(house.intake.taken[0].content.body, FilePart)
+    assert os.listdir(place / "posthouse/spool") == []
+    assert len(list((place / "maildrop").iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    ("users", "is_taken"),
+    [
+        ("static:anyone", True),
+        ("{me}", True),
+        ("!{me}, static:anyone", False),
+        ("somebodyelse", False),
+        ("", False),
+        ("inline:{{{me}=yes}}", True),
+        ("inline:{{somebodyelse=yes}}", False),
+    ],
+)
+async def test_only_authorized_users_submit(tmp_path, scene, users, is_taken):
+    house, _, place = scene
+    me = pwd.getpwuid(os.getuid()).pw_name
+    settings = from_text(f"queue_directory = {place}\nauthorized_submit_users = {users.format(me=me)}\n", str(place))
+    drop(place)
+    assert await Pickup(None, settings, house, lambda _message: None).take_all() == int(is_taken)
+    assert bool(house.intake.taken) == is_taken
+    if not is_taken:
+        assert f"user {me}({os.getuid()}) is not allowed to submit mail" in house.sink.lines[0]
+
+
+async def test_where_the_list_of_users_cannot_be_asked_mail_waits(scene):
+    house, _, place = scene
+    settings = from_text(f"queue_directory = {place}\nauthorized_submit_users = fail:broken\n", str(place))
+    drop(place)
+    assert await Pickup(None, settings, house, lambda _message: None).take_all() == 0
+    assert len(list((place / "maildrop").iterdir())) == 1

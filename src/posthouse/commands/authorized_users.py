@@ -35,6 +35,7 @@ def is_authorized(settings: Settings, parameter: str, name: str) -> bool:
 
 
 def may(settings: Settings, parameter: str) -> bool:
-    """Whether who runs this command is on the list; root always is."""
+    """Whether who runs this command may see or flush the queue; root and mail_owner always may."""
     uid = os.getuid()
-    return uid == 0 or is_authorized(settings, parameter, login_name(uid))
+    name = login_name(uid)
+    return uid == 0 or name == settings.text("mail_owner") or is_authorized(settings, parameter, name)

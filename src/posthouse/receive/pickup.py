@@ -9,30 +9,34 @@ import asyncio
 import contextlib
 import errno
 import os
+import pwd
 import stat
 import time
 from collections.abc import Awaitable, Callable
+from typing import BinaryIO
 
 from posthouse.config.master_cf import Service
 from posthouse.config.settings import Settings
-from posthouse.errors import ProtocolError, TemporaryFailure
-from posthouse.mail.content import Content
+from posthouse.errors import LookupFailed, ProtocolError, TemporaryFailure
+from posthouse.lookup.match_list import StringList
+from posthouse.mail.content import Content, FilePart
 from posthouse.mail.envelope import Envelope
 from posthouse.mail.message import QueuedMessage
 from posthouse.mail.outcome import Bounced
 from posthouse.mail.status import Status
 from posthouse.maillog import pickup as says
 from posthouse.protocols import maildrop_file
-from posthouse.protocols.smtp_data import split_content
+from posthouse.receive.smtpd.content_spool import ContentSpool
 from posthouse.services.delivery import Result
 from posthouse.services.house import House
-from posthouse.services.intake import Refused, Skip, Submission
+from posthouse.services.intake import Accepted, Refused, Skip, Submission
 from posthouse.system.dates import mail_date
 
 FILES_AT_A_TIME = 500
 UNFINISHED_AGE_S = 24 * 3600.0
 ENVELOPE_AND_MARGIN = maildrop_file.ENVELOPE_LIMIT + 4096
 TEMPORARY_PREFIX = ".new."
+CHUNK = 1 << 18
 OVERRIDES = {
     "no_header_body_checks": Skip.HEADER_BODY_CHECKS,
     "no_address_mappings": Skip.ADDRESS_MAPPINGS,
@@ -59,6 +63,8 @@ class Pickup:
         self._log = house.log(settings, "pickup")
         self._folder = os.path.join(settings.text("queue_directory"), "maildrop")
         self._corrupt = os.path.join(settings.text("queue_directory"), "corrupt")
+        self._spool = os.path.join(settings.text("queue_directory"), "posthouse", "spool")
+        self._submitters = StringList(settings, "authorized_submit_users")
         self._interval = float(service.wakeup if service is not None and service.wakeup else 60)
         self._skip = Skip.NOTHING
         for word in settings.items("receive_override_options"):
@@ -131,8 +137,8 @@ class Pickup:
     async def _take(self, name: str) -> int:
         path = os.path.join(self._folder, name)
         try:
-            uid, data = self._read(path)
-            await self._submit(uid, data)
+            with self._open(path) as file:
+                await self._submit(file)
         except FileNotFoundError:
             return 0
         except NotTaken as problem:
@@ -160,29 +166,49 @@ class Pickup:
                 return
         self._later[name] = time.monotonic() + self._interval / 2
 
-    def _read(self, path: str) -> tuple[int, bytes]:
+    def _open(self, path: str) -> BinaryIO:
+        """The file, if it is one that a single user has written and nobody else can change."""
         try:
             fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError as trouble:
             if trouble.errno == errno.ENOENT:
                 raise FileNotFoundError from None
             raise NotTaken(trouble.strerror or "cannot be opened", for_good=trouble.errno == errno.ELOOP) from None
-        with os.fdopen(fd, "rb") as file:
-            state = os.fstat(fd)
-            if not stat.S_ISREG(state.st_mode):
-                raise NotTaken("not a regular file", for_good=True)
-            if state.st_nlink != 1:
-                raise NotTaken("it has more than one name", for_good=True)
-            if state.st_mode & 0o022:
-                raise NotTaken("others may write to it", for_good=True)
-            if self._size_limit and state.st_size > self._size_limit:
-                raise NotTaken("larger than message_size_limit", for_good=True)
-            return state.st_uid, file.read()
+        problem = self._problem_of(os.fstat(fd))
+        if problem:
+            os.close(fd)
+            raise NotTaken(problem, for_good=True)
+        return os.fdopen(fd, "rb")
 
-    async def _submit(self, uid: int, data: bytes) -> None:
-        line, _, content = data.partition(b"\n")
+    def _problem_of(self, state: os.stat_result) -> str:
+        if not stat.S_ISREG(state.st_mode):
+            return "not a regular file"
+        if state.st_nlink != 1:
+            return "it has more than one name"
+        if state.st_mode & 0o022:
+            return "others may write to it"
+        if self._size_limit and state.st_size > self._size_limit:
+            return "larger than message_size_limit"
+        return ""
+
+    async def _check_submitter(self, uid: int) -> None:
+        """authorized_submit_users, for who owns the file: sendmail asks too, but anybody can write here without it."""
         try:
-            envelope, arrival = maildrop_file.read_envelope(line)
+            name = pwd.getpwuid(uid).pw_name
+        except KeyError:
+            name = "unknown"
+        try:
+            if await self._submitters.matches(name):
+                return
+        except LookupFailed as trouble:
+            raise NotTaken(f"authorized_submit_users: {trouble}", for_good=False) from None
+        raise NotTaken(f"user {name}({uid}) is not allowed to submit mail", for_good=True)
+
+    async def _submit(self, file: BinaryIO) -> None:
+        uid = os.fstat(file.fileno()).st_uid
+        await self._check_submitter(uid)
+        try:
+            envelope, arrival = maildrop_file.read_envelope(file.readline(maildrop_file.ENVELOPE_LIMIT))
         except ProtocolError as problem:
             raise NotTaken(str(problem), for_good=True) from None
         if not envelope.recipients:
@@ -191,7 +217,7 @@ class Pickup:
         assert intake is not None
         queue_id = intake.new_queue_id()
         self._log.info(says.picked_up(queue_id, uid, envelope.sender))
-        header, body = split_content(content)
+        header, body = await self._content(file, queue_id)
         submission = Submission(
             envelope=envelope,
             content=Content(self._received(uid, queue_id) + header, body),
@@ -200,9 +226,30 @@ class Pickup:
             cleanup_service=self._settings.text("cleanup_service_name"),
             skip=self._skip,
         )
-        answer = await intake.take(submission)
-        if isinstance(answer, Refused):
-            await self._send_back(submission, answer.status)
+        is_kept = False
+        try:
+            answer = await intake.take(submission)
+            is_kept = isinstance(answer, Accepted)
+            if isinstance(answer, Refused):
+                await self._send_back(submission, answer.status)
+        finally:
+            if isinstance(body, FilePart) and not is_kept:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(body.path)
+
+    async def _content(self, file: BinaryIO, queue_id: str) -> tuple[bytes, bytes | FilePart]:
+        """Header and body; a large body goes to a file of the spool, piece by piece."""
+        spool = ContentSpool(self._spool, queue_id, 0)
+        chunk = last = b""
+        while chunk := file.read(CHUNK):
+            spool.add(chunk)
+            last = chunk
+            await asyncio.sleep(0)
+        if last and not last.endswith(b"\n"):
+            spool.add(b"\n")
+        if spool.failed is not None:
+            raise spool.failed
+        return spool.close()
 
     def _received(self, uid: int, queue_id: str) -> bytes:
         host, product = self._settings.text("myhostname"), self._settings.text("mail_name")
