@@ -12,21 +12,27 @@ from posthouse.config.master_cf import Service, read_master_cf
 from posthouse.config.settings import Settings, load
 from posthouse.errors import ConfigError
 from posthouse.master import layout
+from posthouse.master.keys import key_paths, read_keys
 from posthouse.master.sockets import Endpoint, endpoints, listen
 from posthouse.system import processes
+from posthouse.system.key_files import KeyFile
 
 PICKUP_SOCKET = "pickup"
 
 
 @dataclass(slots=True)
 class Setup:
-    """What a generation of workers is given. warnings are about the configuration; sockets are open and listening."""
+    """What a generation of workers is given. warnings are about the configuration; sockets are open and listening.
+    keys are the files with keys and certificates, read by whoever may; key_paths are the names of all of them.
+    """
 
     settings: Settings
     services: tuple[Service, ...]
     generation: int
     warnings: list[str] = field(default_factory=list)
     sockets: dict[Endpoint, socket.socket] = field(default_factory=dict)
+    keys: dict[str, KeyFile] = field(default_factory=dict)
+    key_paths: frozenset[str] = frozenset()
 
     @property
     def workers(self) -> int:
@@ -50,7 +56,9 @@ def read(config_directory: str | None, generation: int) -> Setup:
     for finding in findings:
         if finding.severity == "fatal":
             raise ConfigError(finding.text, file=finding.file, line=finding.line, parameter=finding.parameter)
-    return Setup(settings, tuple(services), generation, [str(finding) for finding in findings])
+    paths = key_paths(settings, services)
+    warnings = [str(finding) for finding in findings]
+    return Setup(settings, tuple(services), generation, warnings, keys=read_keys(paths), key_paths=paths)
 
 
 def prepare_folders(setup: Setup) -> None:

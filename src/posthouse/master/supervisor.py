@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from posthouse.errors import ConfigError, PosthouseError
 from posthouse.maillog import master as says
-from posthouse.master import agents, children, control, logs, setup, worker
+from posthouse.master import agents, children, control, keys, logs, setup, worker
 from posthouse.master.children import Child, Patience, current_workers
 from posthouse.master.control import Line
 from posthouse.master.signals import Signals
@@ -157,6 +157,8 @@ class Master:
         elif word == control.RELEASED:
             child.has_released = True
             self._when_all_released()
+        elif word.startswith(keys.KEY):
+            keys.answer(child.line, word, self._setup.key_paths)
         elif word.startswith(children.FAILED):
             child.failure = word.removeprefix(children.FAILED).decode("utf-8", "replace")
             self._log.error(f"{child.name}: {child.failure}")

@@ -15,9 +15,11 @@ import uvloop
 
 from posthouse.master import control
 from posthouse.master.control import Line
+from posthouse.master.keys import KeyDesk
 from posthouse.master.setup import Setup
 from posthouse.master.wiring import Wiring
 from posthouse.system import processes
+from posthouse.system.key_files import KeyFiles
 from posthouse.system.log import DaemonLog
 from posthouse.system.log_sinks import Sink
 
@@ -56,6 +58,8 @@ class Worker:
         self._sink, self._line, self._master = sink, lines.master, os.getppid()
         self._log = DaemonLog(f"{setup.settings.text('syslog_name')}/worker", sink)
         self._wiring = Wiring(setup, sink, slot, lines.agents)
+        self._keys = KeyDesk(lines.master)
+        self._wiring.house.key_files = KeyFiles(setup.keys, self._keys.open)
         self._ending = asyncio.Event()
         self._is_retiring = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -95,7 +99,7 @@ class Worker:
                 self._sink.replace(fd)
             elif word == control.AGENTS and fd >= 0:
                 self._wiring.reach_agents(socket.socket(fileno=fd))
-            elif fd >= 0:
+            elif not self._keys.take(word, fd) and fd >= 0:
                 os.close(fd)
             if not word or word == control.STOP:
                 asyncio.get_running_loop().remove_reader(self._line.fileno())

@@ -202,8 +202,11 @@ class TlsTransport(asyncio.Protocol):
 
     def _session(self) -> Session:
         tls = self._tls
-        chain = tls.get_peer_cert_chain(as_cryptography=True) or []
-        ders = [certificate.public_bytes(serialization.Encoding.DER) for certificate in chain]
+        ders: list[bytes] = []
+        own = tls.get_peer_certificate(as_cryptography=True)
+        if own is not None:
+            chain = [own, *(tls.get_peer_cert_chain(as_cryptography=True) or [])]
+            ders = list(dict.fromkeys(found.public_bytes(serialization.Encoding.DER) for found in chain))
         try:
             channel = tls.export_keying_material(b"EXPORTER-Channel-Binding", 32, b"")
         except SSL.Error:

@@ -15,7 +15,8 @@ from posthouse.errors import LookupFailed
 from posthouse.lookup.maps import open_maps
 from posthouse.maillog import smtpd as lines
 from posthouse.protocols.smtp_server import Reply, refuse
-from posthouse.receive.smtpd.tls_rules import Level, TlsRules, read_tls_rules
+from posthouse.receive.smtpd.tls_level import Level
+from posthouse.receive.smtpd.tls_rules import TlsRules, read_tls_rules
 from posthouse.receive.smtpd.tls_session import TlsSession
 from posthouse.services.house import House
 from posthouse.system.key_files import KeyFile
@@ -211,8 +212,8 @@ def open_tls_server(settings: Settings, house: House, log: DaemonLog) -> TlsServ
 
 
 def forget_client(request: Request) -> None:
-    """What the client said before TLS counts no more (RFC 3207, 4.2)."""
-    request.helo_name, request.protocol_name = None, "SMTP"
+    """What the client said before TLS counts no more (RFC 3207, 4.2); that it speaks ESMTP does, as in Postfix."""
+    request.helo_name = None
     request.sasl_method = request.sasl_username = request.sasl_sender = ""
     request.memory.clear()
 

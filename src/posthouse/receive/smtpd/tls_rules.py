@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum
 
 from posthouse.config.settings import Settings
+from posthouse.receive.smtpd.tls_level import Level, key_sources, tls_level
 from posthouse.system.tls import cipher_list, parse_protocols
 from posthouse.system.tls_server import ContextRules
 
 _GRADES = ("high", "medium", "low", "export", "null")
-
-
-class Level(IntEnum):
-    """smtpd_tls_security_level."""
-
-    NONE = 0
-    MAY = 1
-    ENCRYPT = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,36 +68,6 @@ class TlsRules:
             self.own_order,
             self.dh_file,
         )
-
-
-def tls_level(settings: Settings) -> Level:
-    """With the two parameters of old configurations, and wrapper mode, which means encrypt."""
-    if settings.flag("smtpd_tls_wrappermode"):
-        return Level.ENCRYPT
-    match settings.text("smtpd_tls_security_level").strip():
-        case "none":
-            return Level.NONE
-        case "may":
-            return Level.MAY
-        case "":
-            if settings.flag("smtpd_enforce_tls"):
-                return Level.ENCRYPT
-            return Level.MAY if settings.flag("smtpd_use_tls") else Level.NONE
-        case _:
-            return Level.ENCRYPT
-
-
-def key_sources(settings: Settings) -> tuple[tuple[str, ...], ...]:
-    """The files with keys and certificates: all of smtpd_tls_chain_files, or a pair for each kind of key."""
-    chain = settings.items("smtpd_tls_chain_files")
-    if chain:
-        return (chain,)
-    sources = []
-    for kind in ("", "ec", "d"):
-        certificate = settings.text(f"smtpd_tls_{kind}cert_file")
-        if certificate and certificate != "none":
-            sources.append((settings.text(f"smtpd_tls_{kind}key_file"), certificate))
-    return tuple((certificate,) if key == certificate else (key, certificate) for key, certificate in sources)
 
 
 def read_tls_rules(settings: Settings) -> TlsRules:

@@ -1,0 +1,99 @@
+"""Private keys: master, which may read them, reads them for its workers, at the start and when they were renewed.
+
+docs/decisions/keys.md says why. Both sides are here: answer() is master's, KeyDesk a worker's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterable
+
+from posthouse.config.master_cf import Service
+from posthouse.config.settings import Settings
+from posthouse.errors import ConfigError
+from posthouse.master.control import Line
+from posthouse.receive.smtpd.tls_level import Level, key_sources, tls_level
+from posthouse.system.key_files import KeyFile, read_key_file
+
+KEY = b"key "  # from a worker: please open this file; to it: here it is
+NO_KEY = b"no key "  # to a worker: errno and the file's name
+ANSWER_LIMIT_S = 5.0
+
+
+def key_paths(settings: Settings, services: Iterable[Service]) -> frozenset[str]:
+    """The files with keys and certificates that smtpd services use, and no others."""
+    paths: set[str] = set()
+    for service in services:
+        if service.command != "smtpd":
+            continue
+        try:
+            view = settings.with_overrides(service.options, service.name)
+            if tls_level(view) is not Level.NONE:
+                paths.update(path for source in key_sources(view) for path in source)
+        except ConfigError:
+            continue  # the service itself says so when it starts
+    return frozenset(paths)
+
+
+def read_keys(paths: Iterable[str]) -> dict[str, KeyFile]:
+    """What can be read of them now; the rest is complained about where it is missed."""
+    found: dict[str, KeyFile] = {}
+    for path in paths:
+        try:
+            found[path] = read_key_file(path)
+        except OSError:
+            continue
+    return found
+
+
+def answer(line: Line, word: bytes, allowed: frozenset[str]) -> None:
+    """Open a file that the configuration names for a worker that may not."""
+    path = os.fsdecode(word.removeprefix(KEY))
+    try:
+        if path not in allowed:
+            raise PermissionError(13, "not among the key files of the configuration")
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        line.say(NO_KEY + f"{error.errno or 0} ".encode() + os.fsencode(path))
+        return
+    line.say(word, fd)
+    os.close(fd)
+
+
+class KeyDesk:
+    """Asks master for files, and hands out what comes back."""
+
+    def __init__(self, line: Line) -> None:
+        self._line = line
+        self._awaited: dict[str, list[asyncio.Future[int]]] = {}
+
+    async def open(self, path: str) -> int:
+        """A descriptor of the file. Raises OSError."""
+        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        waiting = self._awaited.setdefault(path, [])
+        waiting.append(future)
+        if len(waiting) == 1:
+            self._line.say(KEY + os.fsencode(path))
+        try:
+            async with asyncio.timeout(ANSWER_LIMIT_S):
+                return await future
+        except TimeoutError as error:
+            self._awaited.pop(path, None)
+            raise PermissionError(13, os.strerror(13), path) from error
+
+    def take(self, word: bytes, fd: int) -> bool:
+        """Whether the word of master was about a key. The descriptor is then dealt with."""
+        if word.startswith(KEY) and fd >= 0:
+            for future in self._awaited.pop(os.fsdecode(word.removeprefix(KEY)), []):
+                if not future.done():
+                    future.set_result(os.dup(fd))
+            os.close(fd)
+            return True
+        if word.startswith(NO_KEY):
+            number, _, path = word.removeprefix(NO_KEY).partition(b" ")
+            for future in self._awaited.pop(os.fsdecode(path), []):
+                if not future.done():
+                    future.set_exception(OSError(int(number), os.strerror(int(number)), os.fsdecode(path)))
+            return True
+        return False
