@@ -347,3 +347,34 @@ def test_next_hops_are_read_in_all_their_forms():
     assert parse_next_hops("unix:private/lmtp", lmtp=True)[0].path == "private/lmtp"
     with pytest.raises(ConfigError):
         parse_next_hops("a b:c:d")
+
+
+async def test_a_probe_up_to_data_hears_what_data_says_and_sends_nothing(agent_for):
+    server = Server({"DATA": "554 5.7.1 not from you"})
+    async with listening(server) as port:
+        agent = agent_for(smtp_address_verify_target="data")
+        [outcome] = await outcomes(agent, f"[127.0.0.1]:{port}", "a@b.test", trace=Trace.PROBE)
+    assert isinstance(outcome, Bounced)
+    assert outcome.status.text == ("host 127.0.0.1[127.0.0.1] said: 554 5.7.1 not from you (in reply to DATA command)")
+    assert server.messages == []
+
+
+async def test_addresses_beyond_ascii_need_a_server_that_knows_them(agent_for):
+    async with listening(Server()) as port:
+        [outcome] = await outcomes(agent_for(), f"[127.0.0.1]:{port}", "jürgen@b.test", smtputf8=True)
+    assert outcome.status.dsn == "5.6.7"
+    assert outcome.status.text == "SMTPUTF8 is required, but was not offered by host 127.0.0.1[127.0.0.1]"
+    utf8 = Server(extensions=("SMTPUTF8", "8BITMIME"))
+    async with listening(utf8) as port:
+        [outcome] = await outcomes(agent_for(), f"[127.0.0.1]:{port}", "jürgen@b.test", smtputf8=True)
+    assert isinstance(outcome, Sent)
+    assert "MAIL FROM:<me@example.com> SMTPUTF8" in utf8.commands
+
+
+async def test_keywords_of_a_certain_server_are_overlooked(agent_for):
+    server = Server(extensions=("PIPELINING", "8BITMIME"))
+    async with listening(server) as port:
+        agent = agent_for(smtp_discard_ehlo_keyword_address_maps="inline:{ 127.0.0.1=8bitmime }")
+        await outcomes(agent, f"[127.0.0.1]:{port}", "a@b.test", encoding="8BITMIME", body="\nä\n".encode())
+    assert "MAIL FROM:<me@example.com>" in server.commands
+    assert b"=C3=A4" in server.messages[0]

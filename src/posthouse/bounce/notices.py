@@ -131,7 +131,7 @@ class BounceService:
         sender, delimiters = message.envelope.sender, message.envelope.verp
         if not entries:
             return []
-        if not delimiters:
+        if not delimiters or self._settings.flag("disable_verp_bounces"):
             return [(sender, entries)]
         return [(verp_sender(delimiters, sender, e.recipient.address), [e]) for e in entries]
 

@@ -11,14 +11,15 @@ from posthouse.deliver.smtp import failure
 from posthouse.deliver.smtp.cache import ConnectionCache, goodbye
 from posthouse.deliver.smtp.connection import Connection, connect
 from posthouse.deliver.smtp.content import WireContent
-from posthouse.deliver.smtp.handshake import HelloRules, greet_again, shake_hands
+from posthouse.deliver.smtp.handshake import greet_again, shake_hands
 from posthouse.deliver.smtp.hosts import HostFinder
 from posthouse.deliver.smtp.login import SaslClient
 from posthouse.deliver.smtp.nexthop import NextHop, parse_next_hops
 from posthouse.deliver.smtp.peer import Peer
+from posthouse.deliver.smtp.rules import client_rules
 from posthouse.deliver.smtp.starttls import TlsClient, weaker
 from posthouse.deliver.smtp.tls_policy import Level, TlsPolicies, TlsPolicy
-from posthouse.deliver.smtp.transaction import Exchange, Letter, Limits, Transaction
+from posthouse.deliver.smtp.transaction import Exchange, Letter, Transaction
 from posthouse.errors import ConfigError, LookupFailed
 from posthouse.mail.outcome import Bounced, Deferred, Outcome
 from posthouse.mail.status import Status
@@ -50,25 +51,10 @@ class SmtpAgent:
         self._settings = settings
         self._log = house.log(settings, self._prefix)
         self._finder = HostFinder(settings, house, self._prefix, self._log)
-        self._hello = self._hello_rules()
-        self._limits = self._limits_from_settings()
-        self._fallback = settings.text("smtp_fallback_relay") if not self._lmtp else ""
-        self._connect_limit = settings.seconds(f"{self._prefix}_connect_timeout")
-        self._session_limit = settings.integer(f"{self._prefix}_mx_session_limit")
-        self._line_limit = settings.integer(f"{self._prefix}_line_length_limit")
-        self._convert = not settings.flag("disable_mime_output_conversion")
-        self._xforward = settings.flag(f"{self._prefix}_send_xforward_command")
-        self._bind = {
-            4: settings.text(f"{self._prefix}_bind_address"),
-            6: settings.text(f"{self._prefix}_bind_address6"),
-        }
-        self._on_demand = settings.flag(f"{self._prefix}_connection_cache_on_demand")
-        self._always_cache = settings.items(f"{self._prefix}_connection_cache_destinations")
+        self._rules = client_rules(settings, self._prefix)
         self._policies = TlsPolicies(settings, self._prefix)
         self._tls = TlsClient(settings, self._prefix, self._log)
         self._sasl = SaslClient(settings, self._prefix)
-        self._wrapper = settings.flag(f"{self._prefix}_tls_wrappermode")
-        self._clear_after = settings.seconds("minimal_backoff_time")
         self._cache = ConnectionCache(
             settings.seconds(f"{self._prefix}_connection_cache_time_limit"),
             settings.seconds(f"{self._prefix}_connection_reuse_time_limit"),
@@ -84,8 +70,8 @@ class SmtpAgent:
             attempt.last = Deferred(Status("4.3.5", 0, f"mail system configuration error: {error}"))
             hops = []
         await self._try_hops(attempt, hops)
-        if attempt.left and isinstance(attempt.last, Deferred) and self._fallback:
-            await self._try_hops(attempt, parse_next_hops(self._fallback))
+        if attempt.left and isinstance(attempt.last, Deferred) and self._rules.fallback:
+            await self._try_hops(attempt, parse_next_hops(self._rules.fallback))
         return self._report(attempt)
 
     async def close(self) -> None:
@@ -93,7 +79,7 @@ class SmtpAgent:
 
     async def _try_hops(self, attempt: Attempt, hops: list[NextHop]) -> None:
         for number, hop in enumerate(hops, 1):
-            await self._try_hop(attempt, hop, is_last=number == len(hops) and not self._fallback)
+            await self._try_hop(attempt, hop, is_last=number == len(hops) and not self._rules.fallback)
             if not attempt.left or isinstance(attempt.last, Bounced):
                 return
 
@@ -109,7 +95,7 @@ class SmtpAgent:
             attempt.last = peers
             return
         for number, peer in enumerate(peers, 1):
-            if self._session_limit and attempt.sessions >= self._session_limit:
+            if self._rules.session_limit and attempt.sessions >= self._rules.session_limit:
                 return
             policy = await self._policy(attempt, peer)
             if policy is None:
@@ -120,7 +106,9 @@ class SmtpAgent:
 
     async def _try_peer(self, attempt: Attempt, peer: Peer, policy: TlsPolicy, *, is_last: bool) -> None:
         try:
-            connection = await connect(peer, self._connect_limit, self._bind[6 if ":" in peer.address else 4])
+            connection = await connect(
+                peer, self._rules.connect_limit, self._rules.bind[6 if ":" in peer.address else 4]
+            )
         except OSError as error:
             attempt.last = failure.no_connection(peer, error)
             self._log.info(attempt.last.status.text)
@@ -146,20 +134,20 @@ class SmtpAgent:
         """From the greeting to a session that may carry mail: hello, TLS, login. What stands in the way, or None."""
         next_hop = attempt.request.nexthop
         refusal: Deferred | Bounced | None = None
-        if self._wrapper and policy.is_mandatory:
+        if self._rules.tls_from_the_start and policy.is_mandatory:
             refusal = await self._tls.begin(connection, policy, next_hop)
-        refusal = refusal or await shake_hands(connection, self._hello)
+        refusal = refusal or await shake_hands(connection, self._rules.hello)
         if refusal is None and connection.tls is None:
             refusal = await self._tls.negotiate(connection, policy, next_hop)
             if refusal is None and connection.tls is not None:
-                refusal = await greet_again(connection, self._hello)
+                refusal = await greet_again(connection, self._rules.hello)
         if refusal is None and self._sasl.enabled:
             refusal = await self._sasl.log_in(connection, attempt.request.message.envelope.sender, next_hop)
         return refusal
 
     def _is_due_in_clear(self, request: DeliveryRequest) -> bool:
         """Where TLS is only welcome, mail that has waited goes without it."""
-        return request.active_since - request.message.arrival >= self._clear_after
+        return request.active_since - request.message.arrival >= self._rules.clear_after
 
     async def _policy(self, attempt: Attempt, peer: Peer) -> TlsPolicy | None:
         """The TLS policy for the destination; None, with the reason noted, when it cannot be found out."""
@@ -173,7 +161,7 @@ class SmtpAgent:
             return None
 
     def _is_last_session(self, attempt: Attempt) -> bool:
-        return bool(self._session_limit) and attempt.sessions >= self._session_limit
+        return bool(self._rules.session_limit) and attempt.sessions >= self._rules.session_limit
 
     async def _transact(self, attempt: Attempt, connection: Connection, *, is_last: bool | None) -> None:
         """One transaction; soft failures go to the next host if there is one.
@@ -182,7 +170,7 @@ class SmtpAgent:
         """
         attempt.reached = True
         letter = self._letter(attempt, connection)
-        exchange = await Transaction(connection, letter, self._limits, lmtp=self._lmtp).run()
+        exchange = await Transaction(connection, letter, self._rules.limits, self._rules.envelope).run()
         self._settle(attempt, letter, exchange, is_last=exchange.usable if is_last is None else is_last)
         if not exchange.usable:
             connection.close()
@@ -193,7 +181,7 @@ class SmtpAgent:
     def _may_keep(self, request: DeliveryRequest) -> bool:
         if self._sasl.enabled and self._sasl.by_sender:
             return False
-        return (self._on_demand and request.connection_reuse) or request.nexthop in self._always_cache
+        return (self._rules.keeps_on_demand and request.connection_reuse) or request.nexthop in self._rules.keeps_always
 
     def _letter(self, attempt: Attempt, connection: Connection) -> Letter:
         message = attempt.request.message
@@ -202,10 +190,10 @@ class SmtpAgent:
             message.content,
             size=message.size,
             eight_bit=envelope.encoding == "8BITMIME",
-            convert=self._convert,
-            line_limit=self._line_limit,
+            convert=self._rules.converts,
+            line_limit=self._rules.line_limit,
         )
-        xforward = self._xforward and bool(connection.features.xforward)
+        xforward = self._rules.xforward and bool(connection.features.xforward)
         return Letter(message.queue_id, envelope, tuple(attempt.left), content, xforward)
 
     def _settle(self, attempt: Attempt, letter: Letter, exchange: Exchange, *, is_last: bool) -> None:
@@ -234,29 +222,6 @@ class SmtpAgent:
         )
         dead = last.status if attempt.left and isinstance(last, Deferred) else None
         return Report(results, destination_dead=dead)
-
-    def _hello_rules(self) -> HelloRules:
-        settings, prefix = self._settings, self._prefix
-        return HelloRules(
-            name=settings.text(f"{prefix}_lhlo_name" if self._lmtp else "smtp_helo_name"),
-            lmtp=self._lmtp,
-            greeting_limit=settings.seconds("lmtp_lhlo_timeout" if self._lmtp else "smtp_helo_timeout"),
-            hello_limit=settings.seconds("lmtp_lhlo_timeout" if self._lmtp else "smtp_helo_timeout"),
-            discard=frozenset(
-                word.lower()
-                for word in settings.items("lmtp_discard_lhlo_keywords" if self._lmtp else "smtp_discard_ehlo_keywords")
-            ),
-            never_ehlo=not self._lmtp and settings.flag("smtp_never_send_ehlo"),
-            always_ehlo=not self._lmtp and settings.flag("smtp_always_send_ehlo"),
-            skip_4xx=True,
-            skip_5xx=settings.flag(f"{prefix}_skip_5xx_greeting"),
-            own_name=settings.text("myhostname"),
-            detect_loop=not self._lmtp,
-        )
-
-    def _limits_from_settings(self) -> Limits:
-        names = ("xforward", "mail", "rcpt", "data_init", "data_xfer", "data_done", "rset")
-        return Limits(*(float(self._settings.seconds(f"{self._prefix}_{name}_timeout")) for name in names))
 
 
 def build(service: Service, settings: Settings, house: House) -> SmtpAgent:

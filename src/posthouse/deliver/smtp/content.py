@@ -19,6 +19,7 @@ class WireContent:
         self._content, self._line_limit = content, line_limit
         self._must_convert = eight_bit and convert
         self.size = size
+        self.has_ascii_header = content.header.isascii()
 
     def chunks(self, features: Features) -> Iterator[bytes]:
         """The pieces to send, the final dot included. Reads a body in a file in bounded pieces."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 
 from posthouse.deliver.smtp import failure
 from posthouse.deliver.smtp.connection import Connection
 from posthouse.deliver.smtp.hosts import SMTP_PORT
-from posthouse.errors import PosthouseError
+from posthouse.errors import LookupFailed, PosthouseError
+from posthouse.lookup.maps import Maps
 from posthouse.mail.outcome import Bounced, Deferred
 from posthouse.mail.status import Status
 from posthouse.protocols.smtp_client import Features, ServerReply, features
@@ -17,6 +19,7 @@ from posthouse.protocols.smtp_client import Features, ServerReply, features
 class HelloRules:
     """How this agent says hello. name is what it calls itself; greeting_limit and hello_limit are in seconds.
 
+    discard are EHLO keywords (lower case) to overlook, discard_maps the same for certain servers (by address).
     skip_4xx and skip_5xx: such a greeting means "try another host". detect_loop: a server that has our name is us.
     """
 
@@ -25,6 +28,7 @@ class HelloRules:
     greeting_limit: float
     hello_limit: float
     discard: frozenset[str]
+    discard_maps: Maps
     never_ehlo: bool
     always_ehlo: bool
     skip_4xx: bool
@@ -46,7 +50,7 @@ async def shake_hands(connection: Connection, rules: HelloRules) -> Deferred | B
             phase = f"performing the {verb} handshake"
             reply = await _hello(connection, verb, rules)
             if reply.code == 250:
-                connection.features = features(reply, rules.discard)
+                connection.features = await _features(connection, reply, rules)
                 return _own_self(connection, rules)
             if rules.lmtp or not reply.is_permanent:
                 return failure.refused_to_talk(connection.peer, reply, permanent=reply.is_permanent)
@@ -69,8 +73,18 @@ async def greet_again(connection: Connection, rules: HelloRules) -> Deferred | B
         return failure.broken(connection.peer, error, f"performing the {verb} handshake")
     if reply.code != 250:
         return failure.refused_to_talk(connection.peer, reply, permanent=reply.is_permanent)
-    connection.features = features(reply, rules.discard)
+    connection.features = await _features(connection, reply, rules)
     return None
+
+
+async def _features(connection: Connection, reply: ServerReply, rules: HelloRules) -> Features:
+    """What the server offers, less what we are told to overlook. A table that fails overlooks nothing."""
+    discard = rules.discard
+    if not rules.discard_maps.empty:
+        with contextlib.suppress(LookupFailed):
+            found = await rules.discard_maps.find(connection.peer.address)
+            discard = discard if found is None else frozenset(found.lower().replace(",", " ").split())
+    return features(reply, discard)
 
 
 async def _hello(connection: Connection, verb: str, rules: HelloRules) -> ServerReply:

@@ -30,6 +30,18 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class EnvelopeRules:
+    """How the envelope is said. quotes: local parts are quoted where RFC 5321 asks for it. dummy_auth: MAIL FROM has
+    AUTH=<>. probes_with_data: a probe goes on to DATA, and ends the connection there.
+    """
+
+    lmtp: bool
+    quotes: bool = True
+    dummy_auth: bool = False
+    probes_with_data: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Letter:
     """What is to be sent: an envelope for these targets, and the content."""
 
@@ -55,8 +67,8 @@ class Exchange:
 class Transaction:
     """One letter over one connection."""
 
-    def __init__(self, connection: Connection, letter: Letter, limits: Limits, *, lmtp: bool) -> None:
-        self._connection, self._letter, self._limits, self._lmtp = connection, letter, limits, lmtp
+    def __init__(self, connection: Connection, letter: Letter, limits: Limits, rules: EnvelopeRules) -> None:
+        self._connection, self._letter, self._limits, self._rules = connection, letter, limits, rules
         self._features, self._peer = connection.features, connection.peer
         self._phase = "sending MAIL FROM"
         self._exchange = Exchange()
@@ -65,9 +77,9 @@ class Transaction:
     async def run(self) -> Exchange:
         """Every target has an outcome afterwards."""
         self._connection.uses += 1
-        too_large = self._size_refusal()
-        if too_large:
-            self._all(too_large)
+        unfit = self._size_refusal() or self._utf8_refusal()
+        if unfit:
+            self._all(unfit)
             self._exchange.usable = False
             return self._exchange
         try:
@@ -90,12 +102,25 @@ class Transaction:
         text = f"message size {size} exceeds size limit {limit} of server {self._peer.shown}"
         return Bounced(Status("5.3.4", 0, text), self._peer.relay, self._peer.name)
 
+    def _utf8_refusal(self) -> Bounced | None:
+        """Addresses or a header beyond ASCII cannot go to a server without SMTPUTF8 (RFC 6531, 3.2)."""
+        envelope = self._letter.envelope
+        if not envelope.smtputf8 or self._features.smtputf8:
+            return None
+        addresses = [envelope.sender, *(target.recipient.address for target in self._letter.targets)]
+        if all(map(str.isascii, addresses)) and self._letter.content.has_ascii_header:
+            return None
+        text = f"SMTPUTF8 is required, but was not offered by host {self._peer.shown}"
+        return Bounced(Status("5.6.7", 0, text), self._peer.relay, self._peer.name)
+
     async def _transact(self) -> None:
         probing = bool(self._letter.envelope.trace & (Trace.REPORT_ONLY | Trace.PROBE))
         if self._letter.xforward and self._features.xforward:
             await self._send_xforward()
         data_reply = await (self._pipelined(probing) if self._features.pipelining else self._one_by_one(probing))
-        if data_reply is None:
+        if data_reply is None and probing and self._rules.probes_with_data:
+            await self._probe_data()
+        elif data_reply is None:
             await self._reset()
         elif data_reply.code == 354:
             await self._send_content()
@@ -138,6 +163,17 @@ class Transaction:
         self._phase = "sending DATA command"
         return await self._say("DATA", self._limits.data_init)
 
+    async def _probe_data(self) -> None:
+        """See whether DATA would be taken, and go away without sending any (smtp_address_verify_target = data)."""
+        outcomes = self._exchange.outcomes
+        if any(isinstance(outcome, Sent) for outcome in outcomes.values()):
+            self._phase = "sending DATA command"
+            reply = await self._say("DATA", self._limits.data_init)
+            if reply.code != 354:
+                refused = failure.said(self._peer, reply, failure.DATA)
+                self._exchange.outcomes = {i: refused if isinstance(o, Sent) else o for i, o in outcomes.items()}
+        self._exchange.usable = False
+
     def _note_recipient(self, target: Target, reply: ServerReply, probing: bool) -> None:
         if not reply.is_positive:
             self._exchange.outcomes[target.index] = failure.said(self._peer, reply, failure.RCPT)
@@ -151,7 +187,7 @@ class Transaction:
 
     def _mail_command(self) -> str:
         envelope, features = self._letter.envelope, self._features
-        words = [f"MAIL FROM:<{quote_address(envelope.sender)}>"]
+        words = [f"MAIL FROM:<{self._said(envelope.sender)}>"]
         if features.size is not None:
             words.append(f"SIZE={self._letter.content.size}")
         if features.eight_bit_mime and envelope.encoding == "8BITMIME":
@@ -161,10 +197,15 @@ class Transaction:
         if features.dsn:
             words += [f"RET={envelope.ret}"] if envelope.ret else []
             words += [f"ENVID={xtext(envelope.envid)}"] if envelope.envid else []
+        if self._rules.dummy_auth and features.auth:
+            words.append("AUTH=<>")
         return " ".join(words)
 
+    def _said(self, address: str) -> str:
+        return quote_address(address) if self._rules.quotes else address
+
     def _rcpt_command(self, recipient: Recipient) -> str:
-        words = [f"RCPT TO:<{quote_address(recipient.address)}>"]
+        words = [f"RCPT TO:<{self._said(recipient.address)}>"]
         if self._features.dsn:
             if recipient.orcpt:
                 kind, _, address = recipient.orcpt.partition(";")
@@ -202,7 +243,7 @@ class Transaction:
             self._connection.send(chunk)
             await self._connection.drain(self._limits.data_transfer)
         self._phase = "sending end of data -- message may be sent more than once"
-        if not self._lmtp:
+        if not self._rules.lmtp:
             reply = await self._connection.reply(self._limits.data_done)
             for target in self._accepted:
                 self._exchange.outcomes[target.index] = self._final(reply)
