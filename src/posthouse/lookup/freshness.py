@@ -19,6 +19,17 @@ def stamp(path: str) -> Stamp:
     return status.st_ino, status.st_size, status.st_mtime_ns
 
 
+def is_out_of_reach(path: str) -> bool:
+    """Whether this process may not read the file."""
+    try:
+        with open(path, "rb"):
+            return False
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+
+
 class Watch:
     """Whether any of some files differs from what it was when last asked. The first question answers yes."""
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 
 from posthouse.lookup import notices
-from posthouse.lookup.freshness import Watch
+from posthouse.lookup.freshness import Watch, is_out_of_reach, stamp
 from posthouse.lookup.table import Options, Table, TableUnavailable
 from posthouse.lookup.text_map import Problem, decode, read_entries
 
@@ -50,9 +50,18 @@ class IndexedTable(Table):
 
     def _read(self) -> None:
         before = self._failure
-        self._failure = self._read_index() and self._read_text()
+        failure = self._read_index() and self._read_text()
+        if failure and not before and self._get is not _nothing and self._is_out_of_reach():
+            # It was read when this process had more rights: that serves on until a process with them reads it anew.
+            if stamp(self.index_path) or stamp(self.path):
+                notices.out_of_reach(self.path)
+            return
+        self._failure = failure
         if self._failure and self._failure != before:
             notices.complain(self._failure)
+
+    def _is_out_of_reach(self) -> bool:
+        return is_out_of_reach(self.index_path) or is_out_of_reach(self.path)
 
     def _read_index(self) -> str:
         """Why the index does not serve; "" when it does."""

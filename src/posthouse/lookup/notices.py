@@ -14,6 +14,7 @@ Sink = Callable[[Severity, str], None]
 _KEPT_LIMIT = 1000
 _kept: list[tuple[Severity, str]] = []
 _sinks: list[Sink] = []
+_renewals: list[Callable[[str], None]] = []
 
 
 def report_to(sink: Sink | None) -> None:
@@ -34,6 +35,17 @@ def warn(text: str) -> None:
 def complain(text: str) -> None:
     """A table cannot answer at all."""
     _say("error", text)
+
+
+def out_of_reach(path: str) -> None:
+    """A table has changed that this process may not read any more; what it read before goes on serving."""
+    for renew in _renewals:
+        renew(path)
+
+
+def on_out_of_reach(renew: Callable[[str], None] | None) -> None:
+    """What is called then, with the table's path; None for nothing."""
+    _renewals[:] = [] if renew is None else [renew]
 
 
 def _say(severity: Severity, text: str) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
+_AUTH = re.compile(rb"(\bAUTH[ \t]+[^ \t\r\n]+[ \t\r\n]+)[^ \t\r\n]+.*", re.IGNORECASE | re.DOTALL)
 COUNTED = (
     "helo", "ehlo", "xclient", "xforward", "starttls", "auth", "mail", "rcpt", "data", "bdat",
     "rset", "noop", "vrfy", "expn", "etrn", "quit",
@@ -61,7 +63,12 @@ def too_many_errors(client: str, where: str) -> str:
 
 
 def improper_pipelining(client: str, where: str, data: bytes) -> str:
-    return f"improper command pipelining after {where} from {client}: {escaped(data)}"
+    return f"improper command pipelining after {where} from {client}: {escaped(without_secrets(where, data))}"
+
+
+def without_secrets(where: str, data: bytes) -> bytes:
+    """What a client sent ahead, less what may be a password."""
+    return b"[...]" if where == "AUTH" else _AUTH.sub(rb"\1[...]", data)
 
 
 def bare_newline(client: str, where: str) -> str:
@@ -104,7 +111,8 @@ def bad_address(client: str, verb: str, text: str) -> str:
 
 
 def long_command(client: str, limit: int, line: str) -> str:
-    return f"{client}: request longer than {limit}: {printable(line, 30)}..."
+    shown = without_secrets("", line.encode("utf-8", "replace")).decode("utf-8", "replace")
+    return f"{client}: request longer than {limit}: {printable(shown, 30)}..."
 
 
 def not_smtp(client: str, line: bytes) -> str:
@@ -147,12 +155,12 @@ def login_aborted(client: str, mechanism: str) -> str:
 
 
 def tls_established(trust: str, client: str, session: str) -> str:
-    """trust is "Anonymous", "Untrusted" or "Trusted"."""
+    """Trust is "Anonymous", "Untrusted" or "Trusted"."""
     return f"{trust} TLS connection established from {client}: {session}"
 
 
 def tls_failed(client: str, reason: str) -> str:
-    """reason is "-1" where the TLS library says what is wrong in a line of its own."""
+    """Reason is "-1" where the TLS library says what is wrong in a line of its own."""
     return f"SSL_accept error from {client}: {reason}"
 
 

@@ -11,6 +11,7 @@ WORD_LIMIT = 4096
 # From a child
 READY = b"ready"  # it serves its sockets
 RELEASED = b"released"  # it schedules no mail any more; what it still takes in is for others to deliver
+RENEW = b"renew"  # what it read with more rights has changed: a new generation is needed
 
 # To a child
 RETIRE = b"retire"  # a new generation is there: release the queue, finish the sessions, end

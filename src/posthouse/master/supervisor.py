@@ -157,6 +157,8 @@ class Master:
         elif word == control.RELEASED:
             child.has_released = True
             self._when_all_released()
+        elif word == control.RENEW and not child.is_retiring:
+            self._reload()
         elif word.startswith(keys.KEY):
             keys.answer(child.line, word, self._setup.key_paths)
         elif word.startswith(children.FAILED):

@@ -13,9 +13,11 @@ from typing import Any
 
 import uvloop
 
+from posthouse.lookup import notices
 from posthouse.master import control
 from posthouse.master.control import Line
 from posthouse.master.keys import KeyDesk
+from posthouse.master.private_tables import open_private_tables
 from posthouse.master.setup import Setup
 from posthouse.master.wiring import Wiring
 from posthouse.system import processes
@@ -41,6 +43,7 @@ def run(setup: Setup, sink: Sink, lines: Lines, slot: int, *, owns_queue: bool) 
     master = os.getppid()
     processes.raise_file_limit()
     if processes.runs_as_root():
+        open_private_tables(setup)
         processes.drop_privileges(setup.settings.text("mail_owner"))
     processes.die_with_parent(master)
     gc.unfreeze()
@@ -59,6 +62,7 @@ class Worker:
         self._log = DaemonLog(f"{setup.settings.text('syslog_name')}/worker", sink)
         self._wiring = Wiring(setup, sink, slot, lines.agents)
         self._keys = KeyDesk(lines.master)
+        notices.on_out_of_reach(self._ask_for_new_generation)
         self._wiring.house.key_files = KeyFiles(setup.keys, self._keys.open)
         self._ending = asyncio.Event()
         self._is_retiring = False
@@ -83,6 +87,12 @@ class Worker:
         await self._wiring.close(LONG_GRACE_S if os.getppid() == self._master else SHORT_GRACE_S)
         self._sink.detach()
         return 0
+
+    def _ask_for_new_generation(self, path: str) -> None:
+        """A table that was read before rights were dropped has changed."""
+        if not self._is_retiring:
+            self._log.info(f"table {path} has changed and is for root to read: new workers are started")
+            self._line.say(control.RENEW)
 
     def _complain(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """What nobody caught: a mistake of ours, for the log with its traceback."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from posthouse.lookup import notices
-from posthouse.lookup.freshness import Watch
+from posthouse.lookup.freshness import Watch, is_out_of_reach, stamp
 from posthouse.lookup.indexed import TEXT_LIMIT
 from posthouse.lookup.table import Options, Table, TableUnavailable
 from posthouse.lookup.text_map import Problem, decode, read_entries
@@ -20,6 +20,7 @@ class TextTable(Table):
         self._watch = Watch(path)
         self._table: dict[str, str] = {}
         self._failure = ""
+        self._was_read = False
         self._refresh()
 
     def get(self, key: str) -> str | None:
@@ -49,12 +50,16 @@ class TextTable(Table):
             with open(self._path, "rb") as file:
                 content = file.read(TEXT_LIMIT)
         except OSError as error:
+            if self._was_read and is_out_of_reach(self._path):
+                if stamp(self._path):
+                    notices.out_of_reach(self._path)
+                return
             failure = f"open database {self._path}: {error.strerror}"
             if failure != self._failure:
                 notices.complain(failure)
             self._failure = failure
             return
-        self._failure, self._table = "", {}
+        self._failure, self._table, self._was_read = "", {}, True
         for entry in read_entries(decode(content), utf8=self._utf8, ignoring=" -- ignoring this line"):
             if isinstance(entry, Problem):
                 notices.warn(entry.shown(self._path))

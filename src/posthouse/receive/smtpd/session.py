@@ -14,7 +14,7 @@ from posthouse.protocols.smtp_data import BareNewline
 from posthouse.protocols.smtp_server import Reply, refuse
 from posthouse.receive.smtpd.arrival import greet
 from posthouse.receive.smtpd.conversation import Conversation
-from posthouse.receive.smtpd.dispatch import find_command, split_command
+from posthouse.receive.smtpd.dispatch import BAD_SYNTAX, find_command, split_command
 from posthouse.receive.smtpd.eager import Errand
 from posthouse.receive.smtpd.transcript import MOST_LINES
 
@@ -206,6 +206,11 @@ class Session(Conversation):
         self.history.append(line)
         word, arguments = split_command(self, line)
         found = find_command(self, word, line)
+        if found is BAD_SYNTAX:  # not counted as a command, as in Postfix
+            self.send(BAD_SYNTAX)
+            self.errors += 1
+            self.blame("protocol")
+            return
         if isinstance(found, Reply):
             self.settle(None, found)
             return

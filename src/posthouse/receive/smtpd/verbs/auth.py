@@ -27,6 +27,7 @@ _SYNTAX = refuse(501, "5.5.4", "Syntax: AUTH mechanism")
 _ABORTED = refuse(501, "5.7.0", "Authentication aborted")
 _TOO_LONG = refuse(500, "5.5.6", "SASL response limit exceeded")
 _SUCCESS = ok("Authentication successful", "2.7.0", 235)
+_NOBODY_KNOWS = refuse(454, "4.7.0", "Temporary authentication failure: authentication service is not available")
 INVALID_MECHANISM = "Invalid authentication mechanism"
 REDACTED = b"[...]"
 
@@ -107,8 +108,7 @@ class Attempt:
                 return _SUCCESS
             case Unavailable(reason):
                 session.log.warning(lines.login_failed(session.client, self._mechanism, reason, session.last_login))
-                session.blamed = "resource"
-                return refuse(454, "4.7.0", f"Temporary authentication failure: {lines.printable(reason)}")
+                return _NOBODY_KNOWS
             case Denied(reason, user):
                 return await self._denied(reason or "(reason unavailable)", user)
 
