@@ -27,8 +27,8 @@ class Gate:
     anew for every recipient. Raises ConfigError when made, for tables that cannot be opened.
     """
 
-    def __init__(self, settings: Settings, house: House) -> None:
-        self._means = means = Means(settings, house)
+    def __init__(self, settings: Settings, house: House, means: Means | None = None) -> None:
+        self._means = means = means or Means(settings, house)
         self._delay = settings.flag("smtpd_delay_reject")
         self._unlisted_sender = settings.flag("smtpd_reject_unlisted_sender")
         self._unlisted_recipient = settings.flag("smtpd_reject_unlisted_recipient")
