@@ -376,7 +376,6 @@ async def test_mail_on_hold_is_not_delivered_and_withdrawn_mail_no_further(tmp_p
     scene.agent.delay = 0.02
     big = a_message(*(f"r{n}@a.test" for n in range(50)))
     # each recipient is a destination of its own with a recipient limit of 1
-    scene.qmgr._transports.get("smtp").limits  # noqa: B018
     await take_in(scene, big)
     await until(lambda: len(scene.agent.requests) >= 1)
     await scene.store.delete([big.queue_id])
@@ -404,4 +403,53 @@ async def test_several_results_for_an_expanded_recipient_any_deferral_keeps_it(t
     await take_in(scene, a_message("list@a.test"))
     await until(lambda: not scene.qmgr.active)
     assert len(await listed(scene)) == 1
+    await scene.store.close()
+
+
+async def test_a_newsletter_for_50000_leaves_room_for_letters(tmp_path):
+    scene = a_house(tmp_path, "smtp_destination_concurrency_limit = 5\n")
+    scene.agent.delay = 0.001
+    await take_in(scene, a_message(*(f"r{n}@example.net" for n in range(50_000))))
+    await until(lambda: len(scene.agent.requests) > 5, 30)
+    letters = [a_message(*(f"friend{n}@example.net" for n in range(count))) for count in (2, 15)]
+    before = time.monotonic()
+    await take_in(scene, *letters)
+    await until(lambda: {letter.queue_id for letter in letters} & scene.qmgr.active.keys() == set(), 20)
+    took = time.monotonic() - before
+    assert len(scene.qmgr.active) == 1, "the newsletter is still on its way"
+    assert took < 3
+    await until(lambda: not scene.qmgr.active, 60)
+    assert await listed(scene) == []
+    await scene.store.close()
+
+
+async def test_what_was_deferred_while_the_clock_was_ahead_is_tried_in_time(tmp_path):
+    scene = a_house(tmp_path)
+    late = a_message("x@example.net")
+    late.due = time.time() + 365 * 86400
+    await scene.store.put(late)
+    soon = a_message("y@example.net")
+    soon.due = time.time() + 600
+    await scene.store.put(soon)
+    runner = asyncio.ensure_future(scene.qmgr.run())
+    await until(lambda: scene.agent.requests)
+    await until(lambda: not scene.qmgr.active)
+    assert [row.queue_id for row in await listed(scene)] == [soon.queue_id]
+    await scene.qmgr.stop()
+    await runner
+    await scene.store.close()
+
+
+async def test_a_clock_that_is_set_back_keeps_no_destination_dead(tmp_path, monkeypatch):
+    scene = a_house(tmp_path, "minimal_backoff_time = 1s\n")
+    scene.agent.answer = same(REFUSED, REFUSED.status)
+    await take_in(scene, a_message("x@down.test"))
+    await until(lambda: not scene.qmgr.active)
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now - 86400)
+    scene.agent.answer = None
+    await asyncio.sleep(1.1)
+    await take_in(scene, a_message("y@down.test", arrival=now - 86400))
+    await until(lambda: not scene.qmgr.active)
+    assert [r.targets[0].recipient.address for r in scene.agent.requests] == ["x@down.test", "y@down.test"]
     await scene.store.close()

@@ -161,6 +161,16 @@ def _listed(connection: sqlite3.Connection, row: Row) -> Listed:
     return Listed(queue_id, where, arrival, due, size, record.read_sender(sender), recipients, bool(expire))
 
 
+def add_progress(connection: sqlite3.Connection, number: int, data: str) -> None:
+    """Another record of progress, unless the message has gone meanwhile."""
+    connection.execute("UPDATE message SET progressed = 1 WHERE id = ? AND progressed = 0", (number,))
+    connection.execute(
+        "INSERT INTO progress SELECT ?1, 1 + (SELECT coalesce(max(number), 0) FROM progress WHERE message = ?1), ?2"
+        " WHERE EXISTS (SELECT 1 FROM message WHERE id = ?1)",
+        (number, data),
+    )
+
+
 def change(connection: sqlite3.Connection, assignment: str, condition: str, queue_ids: Iterable[str]) -> int:
     """UPDATE each of these messages where the condition holds; how many there were. Both texts are constants."""
     statement = f"UPDATE message SET {assignment} WHERE id = ? AND {condition}"  # noqa: S608

@@ -148,6 +148,9 @@ class StoreFile:
         settlement, number, connection = item.settlement, item.number, self.connection
         if settlement.finished:
             return True
+        if settlement.unfinished and not settlement.due:
+            rows.add_progress(connection, number, _progress(settlement))
+            return False
         row = rows.fetch(connection, number)
         if row is None:
             return False
@@ -160,22 +163,15 @@ class StoreFile:
     def _note_progress(self, message: QueuedMessage, item: _Settle) -> None:
         """Another record of progress; at the end of a round (due is set) all records become one."""
         settlement, number, connection = item.settlement, item.number, self.connection
-        data = record.write_progress(
-            sorted(settlement.done), settlement.deferred, warned=settlement.warned, attempts=settlement.attempts
-        )
+        data = _progress(settlement)
         if settlement.due:
             record.apply_progress(message, data)
             data = record.write_progress(
                 sorted(message.done), message.deferred, warned=message.warned, attempts=message.attempts
             )
             connection.execute("DELETE FROM progress WHERE message = ?", (number,))
-            connection.execute("UPDATE message SET due = ?, progressed = 1 WHERE id = ?", (settlement.due, number))
-        else:
-            connection.execute("UPDATE message SET progressed = 1 WHERE id = ? AND progressed = 0", (number,))
-        connection.execute(
-            "INSERT INTO progress SELECT ?, 1 + coalesce(max(number), 0), ? FROM progress WHERE message = ?",
-            (number, data, number),
-        )
+            connection.execute("UPDATE message SET due = ? WHERE id = ?", (settlement.due, number))
+        rows.add_progress(connection, number, data)
 
     def take_out(self, queue_ids: Sequence[str]) -> list[QueuedMessage]:
         """Mark messages for another way through cleanup; all that are marked. A put under the same id replaces one."""
@@ -287,6 +283,11 @@ class SqliteStore:
     async def set_due(self, queue_ids: Iterable[str], due: float) -> int:
         return await self._change(f"due = {float(due)!r}", "hold = 0", queue_ids)
 
+    async def bring_forward(self, latest: float, due: float) -> int:
+        statement = "UPDATE message SET due = ? WHERE hold = 0 AND due > ?"
+        count: int = await self._call(lambda connection: connection.execute(statement, (due, latest)).rowcount)
+        return count
+
     async def hold(self, queue_ids: Sequence[str]) -> int:
         return await self._change(f"hold = {rows.HOLD}", "hold = 0", queue_ids)
 
@@ -312,6 +313,12 @@ class SqliteStore:
     async def close(self) -> None:
         """After all that was handed over is on stable storage."""
         await self._thread.stop()
+
+
+def _progress(settlement: Settlement) -> str:
+    return record.write_progress(
+        sorted(settlement.done), settlement.deferred, warned=settlement.warned, attempts=settlement.attempts
+    )
 
 
 def _put(message: QueuedMessage) -> _Put:

@@ -28,7 +28,8 @@ class Settlement:
 
     done: indexes finished for good. deferred: indexes that wait, with the reason. due: Unix time (s) of the next try.
     When no recipient is left open the message is removed, content and all. finished: the caller knows that none is
-    left open, which saves the store from looking. attempts: tries to count. A due of 0.0 leaves the time as it was.
+    left open, unfinished: that some are; both save the store from looking. attempts: tries to count. A due of 0.0
+    leaves the time as it was.
     """
 
     queue_id: str
@@ -39,6 +40,7 @@ class Settlement:
     finished: bool = False
     attempts: int = 0
     children: tuple[QueuedMessage, ...] = ()
+    unfinished: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,10 @@ class QueueStore(Protocol):
 
     async def set_due(self, queue_ids: Iterable[str], due: float) -> int:
         """Change when to try next (flush: 0.0); how many there were."""
+        ...
+
+    async def bring_forward(self, latest: float, due: float) -> int:
+        """Messages not on hold that would wait until after latest become due at due; how many there were."""
         ...
 
     async def hold(self, queue_ids: Sequence[str]) -> int:

@@ -22,14 +22,15 @@ _ASKING = Trace.REPORT_ONLY | Trace.PROBE
 @dataclass(slots=True, eq=False)
 class Active:
     """A round of delivery for one message. pending counts parcels that have no result yet, and 1 while recipients are
-    still being resolved. withdrawn: an administrator took the message away. unsaved: done, and not yet in the store.
+    still being resolved. cost: recipients that it counts for in the active queue. withdrawn: an administrator took the
+    message away. unsaved: done, and not yet in the store.
     """
 
     message: QueuedMessage
     since: float
+    cost: int = 0
     pending: int = 1
     withdrawn: bool = False
-    cost: int = 0
     unsaved: set[int] = field(default_factory=set)
     is_saving: bool = False
     failed: list[Result] = field(default_factory=list)

@@ -4,37 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import time
-import traceback
-from collections.abc import Coroutine, Iterable, Sequence
-from dataclasses import replace
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 from posthouse.config.settings import Settings
 from posthouse.errors import TemporaryFailure
-from posthouse.mail.content import FilePart
 from posthouse.mail.message import QueuedMessage
-from posthouse.mail.outcome import Deferred, Sent
-from posthouse.mail.status import Status
 from posthouse.maillog import qmgr as says
 from posthouse.queue.qmgr.active import Active, Probed
 from posthouse.queue.qmgr.backoff import Patience
+from posthouse.queue.qmgr.deliveries import UNKNOWN_ERROR, Deliveries
+from posthouse.queue.qmgr.room import Room
 from posthouse.queue.qmgr.rounds import Rounds
-from posthouse.queue.qmgr.routing import Route, Router, as_verp
-from posthouse.queue.qmgr.scheduler import Destination, Job, Parcel, Transport
+from posthouse.queue.qmgr.routing import Route, Router
 from posthouse.queue.qmgr.transports import Transports
 from posthouse.queue.store import QueueStore
-from posthouse.services.delivery import DeliveryRequest, Report, Result, Target
+from posthouse.services.delivery import Target
 from posthouse.services.house import House
 
-_CONTENT_LIMIT = 128 * 1024 * 1024  # bytes of message content in the active queue
-_RECORD_LIMIT = 2_000  # bytes that a message costs beside its content
 _PAGE = 200
+_PASSED_OVER = 200  # messages for many recipients that one look at the queue may leave for later
 _REFILL_BELOW = 0.6
 _AT_ONCE = 1.0  # a time long ago
 _SHARE_OF_RUNS = 0.8  # of the active queue; the rest is kept for mail that comes in
-_ERROR_SERVICE = "retry"
-_UNAVAILABLE = Status("4.3.0", 0, "mail transport unavailable")
-_UNKNOWN_ERROR = Status("4.3.0", 0, "unknown mail transport error")
 
 
 class QueueManager:
@@ -46,17 +37,15 @@ class QueueManager:
         self._log = house.log(settings, "qmgr")
         self._patience = Patience.of(settings)
         self._run_delay = settings.seconds("queue_run_delay")
-        self._message_limit = settings.integer("qmgr_message_active_limit")
-        self._recipient_limit = settings.integer("qmgr_message_recipient_limit")
-        self._transports = Transports(house, settings)
+        self._room = Room(settings)
         self._rounds = Rounds(house, store, self._log, self._patience)
+        transports = Transports(house, settings)
+        self._deliveries = Deliveries(transports, self._log, self._patience, self._finish, self._rounds.save)
         self._router: Router | None = None
         self.active: dict[str, Active] = {}
-        self._recipients = self._content = 0
         self._has_more = False
         self._stopping = False
         self._wake = asyncio.Event()
-        self._tasks: set[asyncio.Task[None]] = set()
 
     # -- taking mail in
 
@@ -64,60 +53,27 @@ class QueueManager:
         """A message that has just been stored. It is delivered from memory, or from the store when there is room."""
         if message.hold or self._stopping:
             return
-        if message.queue_id in self.active or not self._has_room():
+        if message.queue_id in self.active or not self._room.has_for(len(message.envelope.recipients)):
             self._has_more = True
             return
         self._activate(message)
 
-    def _has_room(self, share: float = 1.0) -> bool:
-        return (
-            len(self.active) < self._message_limit * share
-            and self._recipients < self._recipient_limit * share
-            and self._content < _CONTENT_LIMIT * share
-        )
-
     def _activate(self, message: QueuedMessage) -> None:
-        now = time.time()
-        size = 0 if isinstance(message.content.body, FilePart) else message.size
-        active = Active(message, now, cost=size + _RECORD_LIMIT)
-        self.active[message.queue_id] = active
         count = len(message.envelope.recipients) - len(message.done)
-        self._recipients += count
-        self._content += active.cost
+        self.active[message.queue_id] = active = Active(message, time.time(), self._room.take(message, count))
         self._log.info(says.active(message.queue_id, message.envelope.sender, message.size, count))
-        self._spawn(self._begin(active))
-
-    def _forget(self, active: Active) -> None:
-        """The round is over and recorded."""
-        message = active.message
-        if self.active.pop(message.queue_id, None) is None:
-            return
-        self._recipients -= len(message.envelope.recipients) - len(message.done)
-        self._content -= active.cost
-        if self._has_more and not self._wake.is_set() and self._has_room(_REFILL_BELOW):
-            self._wake.set()
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    # -- one message
+        self._deliveries.spawn(self._begin(active))
 
     async def _begin(self, active: Active) -> None:
-        """Find out where the recipients go. A message for one recipient is delivered right here where limits allow."""
+        """Find out where the recipients go."""
+        message = active.message
         try:
-            routes = await self._routes(active.message)
+            routes = await self._routes(message)
         except Exception as error:  # the border of a delivery request: doubt is temporary
-            self._complain(active.message, "rewrite", error)
-            targets = tuple(Target(i, active.message.envelope.recipients[i]) for i in active.message.open_recipients)
-            routes = [Route("", "", targets, deferred=_UNKNOWN_ERROR)]
-        if len(routes) == 1 and (parcel := self._single_parcel(active, routes[0])):
-            await self._attempt(parcel)
-            return
-        for route in routes:
-            self._schedule(active, route)
-        self._lay_down(active)
+            self._deliveries.complain(message, "rewrite", error)
+            targets = tuple(Target(index, message.envelope.recipients[index]) for index in message.open_recipients)
+            routes = [Route("", "", targets, deferred=UNKNOWN_ERROR)]
+        await self._deliveries.begin(active, routes)
 
     async def _routes(self, message: QueuedMessage) -> list[Route]:
         if self._router is None:
@@ -126,148 +82,14 @@ class QueueManager:
             self._router = Router(self._settings, self._house.rewriter)
         return await self._router.routes(message)
 
-    def _single_parcel(self, active: Active, route: Route) -> Parcel | None:
-        """The one parcel of a message, taken at once, where nobody else waits and no limit is reached."""
-        if route.deferred or route.discarded:
-            return None
-        transport = self._transports.get(route.transport)
-        if transport is None or len(route.targets) > transport.limits.recipients or transport.has_work:
-            return None
-        now = time.time()
-        destination = transport.destination(self._name(transport, route, route.targets))
-        if not transport.has_room(now) or destination.is_dead(now) or not destination.has_room(now):
-            return None
-        transport.take(destination, now)
-        return Parcel(active, destination, route.nexthop, route.targets)
-
-    @staticmethod
-    def _name(transport: Transport, route: Route, targets: Sequence[Target]) -> str:
-        """What counts as one destination: the next hop, or the recipient where each is delivered by itself."""
-        return targets[0].recipient.address.lower() if transport.limits.recipients == 1 else route.nexthop.lower()
-
-    def _schedule(self, active: Active, route: Route) -> None:
-        """Put the route's parcels in turn, or settle at once what cannot go."""
-        transport = None if route.deferred or route.discarded else self._transports.get(route.transport)
-        if transport is None:
-            self._answer(active, route)
-            return
-        job = Job()
-        size = 1 if active.message.envelope.verp else transport.limits.recipients
-        for start in range(0, len(route.targets), size):
-            targets = route.targets[start : start + size]
-            destination = transport.destination(self._name(transport, route, targets))
-            active.pending += 1
-            transport.add(job, Parcel(active, destination, route.nexthop, targets))
-        self._dispatch(transport)
-
-    def _answer(self, active: Active, route: Route) -> None:
-        """Results without an agent: deferred transports, a resolver that failed, discarded notices."""
-        if route.discarded:
-            outcome: Sent | Deferred = Sent(route.discarded)
-            log = self._transports.own_log(self._log)
-        else:
-            outcome = Deferred(route.deferred or _UNAVAILABLE)
-            log = self._transports.log(_ERROR_SERVICE)
-        request = self._request(active, route.transport, route.nexthop, route.targets)
-        active.note(log.record(request, tuple(Result(target.index, outcome) for target in route.targets)))
-
-    def _request(self, active: Active, transport: str, nexthop: str, targets: tuple[Target, ...]) -> DeliveryRequest:
-        message = active.message
-        if message.envelope.verp:
-            message = as_verp(message, targets[0].recipient)
-        return DeliveryRequest(message, transport, nexthop, targets, active.since, time.time())
-
-    # -- deliveries
-
-    def _dispatch(self, transport: Transport) -> None:
-        """Start as many deliveries as the limits allow."""
-        if self._stopping:
-            return
-        now = time.time()
-        while transport.has_work and transport.has_room(now) and (parcel := transport.pick(now)):
-            destination = parcel.destination
-            if parcel.active.withdrawn:
-                self._lay_down(parcel.active)
-            elif destination.dead is not None:
-                self._suspend(parcel, destination.dead)
-            else:
-                transport.take(destination, now)
-                self._spawn(self._attempt(parcel))
-        if transport.has_work and now < transport.not_before:
-            self._later(transport.not_before - now, transport)
-
-    def _later(self, delay: float, transport: Transport, destination: Destination | None = None) -> None:
-        """Go on after a rate delay."""
-
-        def go_on() -> None:
-            if destination is not None:
-                transport.rested(destination, time.time())
-            self._dispatch(transport)
-
-        asyncio.get_running_loop().call_later(delay + 0.001, go_on)
-
-    def _suspend(self, parcel: Parcel, status: Status) -> None:
-        """Defer a parcel whose destination is dead, without trying."""
-        outcome = Deferred(replace(status, text=f"delivery temporarily suspended: {status.text}"))
-        request = self._request(parcel.active, parcel.destination.transport.name, parcel.nexthop, parcel.targets)
-        results = tuple(Result(target.index, outcome) for target in parcel.targets)
-        parcel.active.note(self._transports.log(_ERROR_SERVICE).record(request, results))
-        self._lay_down(parcel.active)
-
-    async def _attempt(self, parcel: Parcel) -> None:
-        """One delivery, from the agent's hands to the record."""
-        active, destination = parcel.active, parcel.destination
-        transport = destination.transport
-        request = self._request(active, transport.name, parcel.nexthop, parcel.targets)
-        report = await self._deliver(request)
-        self._judge(destination, report)
-        now = time.time()
-        transport.release(destination, now)
-        if destination.not_before > now:
-            self._later(destination.not_before - now, transport, destination)
-        active.note(self._transports.log(transport.name).record(request, report.results))
-        if transport.has_work:
-            self._dispatch(transport)
-        active.pending -= 1
-        if not active.pending:
-            await self._finish(active)
-        elif active.unsaved and not active.is_saving:
-            self._spawn(self._rounds.save(active))
-
-    async def _deliver(self, request: DeliveryRequest) -> Report:
-        """Ask the agent; whatever it raises is a deferral."""
-        agent = self._transports.agent(request.transport)
-        try:
-            if agent is None:
-                raise KeyError(request.transport)  # noqa: TRY301 - one border for all
-            return await agent.deliver(request)
-        except Exception as error:  # the border of a delivery request: doubt is temporary
-            self._complain(request.message, request.transport, error)
-            outcome = Deferred(_UNKNOWN_ERROR)
-            return Report(tuple(Result(target.index, outcome) for target in request.targets))
-
-    def _complain(self, message: QueuedMessage, transport: str, error: Exception) -> None:
-        self._log.warning(says.agent_failed(message.queue_id, transport, error))
-        for line in traceback.format_exception(error):
-            self._log.warning(f"{message.queue_id}: {line.rstrip()}")
-
-    def _judge(self, destination: Destination, report: Report) -> None:
-        """Let the destination have more deliveries at a time, or fewer, or none for a while."""
-        if report.destination_dead is None:
-            destination.window.note_success(destination.busy)
-        elif destination.window.note_failure():
-            destination.dead = report.destination_dead
-            destination.dead_until = time.time() + self._patience.minimal
-
-    def _lay_down(self, active: Active) -> None:
-        """One parcel less to wait for."""
-        active.pending -= 1
-        if not active.pending:
-            self._spawn(self._finish(active))
-
     async def _finish(self, active: Active) -> None:
+        """The round is over: record it, and let the message go or wait."""
         await self._rounds.finish(active, self.admit)
-        self._forget(active)
+        if self.active.pop(active.message.queue_id, None) is None:
+            return
+        self._room.give_back(active.message, active.cost)
+        if self._has_more and not self._wake.is_set() and self._room.has_any(_REFILL_BELOW):
+            self._wake.set()
 
     # -- the queue runs
 
@@ -278,6 +100,7 @@ class QueueManager:
             now = time.monotonic()
             if now >= next_run:
                 next_run = now + self._run_delay
+                await self._correct_times()
             self._wake.clear()
             await self._scan()
             try:
@@ -285,26 +108,39 @@ class QueueManager:
             except TimeoutError:
                 continue
 
+    async def _correct_times(self) -> None:
+        """Nothing waits longer than maximal_backoff_time, though the clock may have been ahead when it was deferred."""
+        now = time.time()
+        try:
+            await self._store.bring_forward(now + max(self._patience.maximal, self._patience.minimal) + 1, now)
+        except TemporaryFailure as failure:
+            self._log.warning(says.cannot_read_queue(failure.status.reason or str(failure)))
+
     async def _scan(self) -> None:
         self._has_more = True
-        while self._has_more and not self._stopping and self._has_room(_SHARE_OF_RUNS):
+        passed_over: set[str] = set()
+        while self._has_more and not self._stopping and self._room.has_any(_SHARE_OF_RUNS):
             try:
-                limit = min(_PAGE, max(int(self._message_limit * _SHARE_OF_RUNS) - len(self.active), 1))
-                found = await self._store.due(time.time(), limit, set(self.active))
+                limit = min(_PAGE, self._room.left(_SHARE_OF_RUNS))
+                found = await self._store.due(time.time(), limit, passed_over | self.active.keys())
             except TemporaryFailure as failure:
                 self._log.warning(says.cannot_read_queue(failure.status.reason or str(failure)))
                 return
-            self._has_more = len(found) == limit
+            self._has_more = len(found) == limit and len(passed_over) < _PASSED_OVER
             for message in found:
-                if message.queue_id not in self.active:
+                if message.queue_id in self.active:
+                    continue
+                if self._room.has_for(len(message.envelope.recipients) - len(message.done), _SHARE_OF_RUNS):
                     self._activate(message)
+                else:
+                    passed_over.add(message.queue_id)
+        self._has_more = self._has_more or bool(passed_over)
 
     async def stop(self, grace: float = 20.0) -> None:
         """Begin no more deliveries, and wait at most grace seconds for those under way. All else stays in the store."""
         self._stopping = True
         self._wake.set()
-        if self._tasks:
-            await asyncio.wait(set(self._tasks), timeout=grace)
+        await self._deliveries.stop(grace)
 
     def listen_to_probes(self, told: Probed) -> None:
         """Have told(message, results) called for each address probe that is over (verify(8))."""
@@ -323,9 +159,7 @@ class QueueManager:
 
     def revive(self) -> None:
         """Forget that destinations were dead, and look at the queue now."""
-        for transport in self._transports.all():
-            transport.revive()
-            self._dispatch(transport)
+        self._deliveries.revive()
         self._wake.set()
 
     def withdraw(self, queue_ids: Iterable[str]) -> None:

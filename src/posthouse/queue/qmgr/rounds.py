@@ -6,6 +6,7 @@ import asyncio
 import time
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 
 from posthouse.errors import TemporaryFailure
 from posthouse.mail.envelope import Trace
@@ -57,12 +58,12 @@ class Rounds:
     async def _tell(self, active: Active, now: float) -> list[QueuedMessage]:
         """Notices for the sender. Where they cannot be made, what failed counts as deferred: nothing is lost."""
         message, children = active.message, list[QueuedMessage]()
-        if message.envelope.trace & Trace.PROBE and self.on_probe is not None:
-            self.on_probe(message, active.reported)
         bouncer = self._house.bouncer
-        if bouncer is None:
-            raise RuntimeError("the house has no bouncer")
         try:
+            if bouncer is None:
+                raise RuntimeError("the house has no bouncer")  # noqa: TRY301 - one border for all
+            if message.envelope.trace & Trace.PROBE and self.on_probe is not None:
+                self.on_probe(message, active.reported)
             if active.failed:
                 children += await bouncer.failure(message, active.failed)
             if active.reported:
@@ -91,7 +92,7 @@ class Rounds:
         try:
             while active.unsaved and active.pending:
                 done = frozenset(active.unsaved)
-                await self.record(Settlement(active.message.queue_id, done))
+                await self.record(Settlement(active.message.queue_id, done, unfinished=True))
                 active.unsaved -= done
         finally:
             active.is_saving = False
@@ -99,16 +100,7 @@ class Rounds:
     async def record(self, settlement: Settlement, children: tuple[QueuedMessage, ...] = ()) -> None:
         """Settle, as often as it takes: what has been delivered must not be delivered again."""
         if children:
-            settlement = Settlement(
-                settlement.queue_id,
-                settlement.done,
-                settlement.deferred,
-                settlement.due,
-                settlement.warned,
-                settlement.finished,
-                settlement.attempts,
-                children,
-            )
+            settlement = replace(settlement, children=children)
         while True:
             try:
                 await self._store.settle(settlement)
