@@ -15,6 +15,7 @@ import os
 import random
 import sys
 import time
+from typing import TextIO
 
 STEPS = ("connect", "ehlo", "mail", "rcpt", "data", "dot")
 FAULTS = ("close", "hang", "garbage", "flood", "endless line", "4xx", "5xx", "silence after dot", "close after dot")
@@ -30,7 +31,9 @@ class Gone(Exception):
 class Session:
     """One connection, with one fault at most."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, events, *, fair: bool) -> None:
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, events: TextIO, *, fair: bool
+    ) -> None:
         self.reader, self.writer, self.events = reader, writer, events
         wanted = not fair and random.random() < FAULT_RATE
         self.fault = random.choice(FAULTS) if wanted else ""
@@ -124,22 +127,24 @@ class Session:
         await self.writer.drain()
 
 
-async def main() -> None:
-    port, path = int(sys.argv[1]), sys.argv[2]
-    with open(path, "a") as events:
+async def main(port: int, path: str, events: TextIO) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await Session(reader, writer, events, fair=is_fair(path)).run()
+        except (Gone, OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError):
+            pass
+        finally:
+            writer.close()
 
-        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            try:
-                await Session(reader, writer, events, fair=os.path.exists(f"{path}.fair")).run()
-            except (Gone, OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError):
-                pass
-            finally:
-                writer.close()
+    server = await asyncio.start_server(serve, "0.0.0.0", port, limit=1 << 22, backlog=1000)
+    async with server:
+        await server.serve_forever()
 
-        server = await asyncio.start_server(serve, "0.0.0.0", port, limit=1 << 22, backlog=1000)
-        async with server:
-            await server.serve_forever()
+
+def is_fair(path: str) -> bool:
+    return os.path.exists(f"{path}.fair")
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    with open(sys.argv[2], "a") as file:
+        asyncio.run(main(int(sys.argv[1]), sys.argv[2], file))

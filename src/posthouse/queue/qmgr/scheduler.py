@@ -59,6 +59,11 @@ class Destination:
     def has_room(self, now: float) -> bool:
         return self.busy < self.window.size and now >= self.not_before
 
+    @property
+    def is_in_demand(self) -> bool:
+        """Whether a delivery has company: then its connection is likely to be of use again."""
+        return self.busy > 1 or bool(self.waiting)
+
     def is_dead(self, now: float) -> bool:
         """Whether nothing is sent there for now; when the time is over it starts afresh."""
         if self.dead is None:
