@@ -30,6 +30,7 @@ class Submission:
     content has its line ends as LF and already carries the receiver's Received: field on top.
     cleanup_service names the service of master.cf whose settings apply. hold, discard and redirect are the actions of
     access tables (hold and discard carry the text for the log, None without). extra_bcc are recipients added by BCC.
+    milters are those that the receiver has told of the envelope (posthouse.filters.milters.Milters).
     queue_id may be "" where the receiver did not need one before. arrival is a Unix time (s).
     """
 
@@ -43,6 +44,7 @@ class Submission:
     discard: str | None = None
     redirect: str = ""
     extra_bcc: tuple[str, ...] = ()
+    milters: object | None = None
 
 
 @dataclass(frozen=True, slots=True)

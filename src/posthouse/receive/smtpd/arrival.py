@@ -11,6 +11,7 @@ from posthouse.protocols.smtp_server import Reply, ok, refuse
 from posthouse.receive.smtpd.checks import obey
 
 if TYPE_CHECKING:
+    from posthouse.receive.smtpd.milters import SmtpdMilters
     from posthouse.receive.smtpd.session import Session
 
 LOCALHOST = ("localhost", "127.0.0.1")
@@ -91,8 +92,19 @@ async def welcome(session: Session) -> None:
     session.denied = await obey(session, session.service.gate.connect(session.request), "CONNECT")
     if session.denied is not None:
         session.send(session.denied)
-    else:
-        session.send(session.service.banner)
+        return
+    greeting = session.service.banner
+    if session.service.milters is not None:
+        greeting = await _meet_milters(session, session.service.milters) or greeting
+    session.send(greeting)
+
+
+async def _meet_milters(session: Session, milters: SmtpdMilters) -> Reply | None:
+    """What they say instead of the banner; those of a client before XCLIENT are let go."""
+    if session.milters is not None:
+        session.milters.disconnect()
+    session.milters = milters.begin(session)
+    return None if session.milters is None else await session.milters.greet()
 
 
 async def _find_names(session: Session) -> None:

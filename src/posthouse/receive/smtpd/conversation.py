@@ -15,6 +15,7 @@ from posthouse.receive.smtpd.content_spool import ContentSpool
 
 if TYPE_CHECKING:
     from posthouse.receive.smtpd.incoming import Incoming
+    from posthouse.receive.smtpd.milters import SessionMilters
     from posthouse.receive.smtpd.service import SmtpdService
     from posthouse.receive.smtpd.tls_session import TlsSession
     from posthouse.receive.smtpd.transaction import Transaction
@@ -55,6 +56,7 @@ class Conversation(asyncio.Protocol):
         "last_login",
         "log",
         "may_forward",
+        "milters",
         "noted",
         "queue_id",
         "request",
@@ -93,6 +95,7 @@ class Conversation(asyncio.Protocol):
         self.where = "CONNECT"
         self.xforward: dict[str, str] | None = None
         self.tls: TlsSession | None = None
+        self.milters: SessionMilters | None = None
         self.last_login = ""  # of the last AUTH that failed, for the log
         self.request = Request("unknown")
         self.client = "unknown[unknown]"
@@ -176,6 +179,8 @@ class Conversation(asyncio.Protocol):
 
     def forget_transaction(self) -> None:
         """After RSET, HELO, and each message."""
+        if self.milters is not None:
+            self.milters.abort()
         if self.transaction is not None:
             self.transaction.drop()
             self.transaction = None

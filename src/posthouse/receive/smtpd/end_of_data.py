@@ -14,9 +14,10 @@ from posthouse.mail.status import Status
 from posthouse.maillog import smtpd as lines
 from posthouse.protocols.smtp_server import Reply, ok, refuse
 from posthouse.receive.smtpd.checks import obey
+from posthouse.receive.smtpd.milters import as_reply
 from posthouse.receive.smtpd.queue_file_size import exceeds_limit
 from posthouse.receive.smtpd.received import protocol_word, received_field
-from posthouse.services.intake import Accepted, Discarded, Refused, Submission
+from posthouse.services.intake import Accepted, Discarded, Refused, Skip, Submission
 
 if TYPE_CHECKING:
     from posthouse.receive.smtpd.content_spool import ContentSpool
@@ -83,10 +84,9 @@ async def hand_to_cleanup(session: Session, transaction: Transaction, spool: Con
         case Refused(status):
             session.blamed = "resource" if status.dsn == "4.3.1" else "policy"
             _drop_file(body)
-            return Reply(_with_code(status))
+            return as_reply(_with_code(status))
 
 
-# Content filters before the queue (smtpd_proxy_filter, milters) have their place before hand_to_cleanup.
 STEPS: tuple[Step, ...] = (refuse_what_has_no_room, refuse_what_is_too_big, ask_policy, hand_to_cleanup)
 
 
@@ -132,17 +132,19 @@ def _fields_on_top(session: Session, transaction: Transaction) -> bytes:
 
 def _submission(session: Session, transaction: Transaction, header: bytes, body: bytes | FilePart) -> Submission:
     rules = session.service.rules
+    milters = None if session.milters is None else session.milters.milters
     return Submission(
         envelope=_envelope(session, transaction),
         content=Content(_fields_on_top(session, transaction) + header, body),
         arrival=transaction.started,
         queue_id=session.queue_id,
         cleanup_service=rules.cleanup_service,
-        skip=rules.skip,
+        skip=rules.skip if milters is not None else rules.skip | Skip.MILTERS,
         hold=transaction.hold,
         discard=transaction.discard,
         redirect=transaction.redirect,
         extra_bcc=tuple(transaction.extra_bcc),
+        milters=milters,
     )
 
 

@@ -20,6 +20,7 @@ from posthouse.receive.smtpd.client_counts import ClientLimits
 from posthouse.receive.smtpd.conversation import Conversation
 from posthouse.receive.smtpd.footer import Footers
 from posthouse.receive.smtpd.logins import Logins
+from posthouse.receive.smtpd.milters import open_milters
 from posthouse.receive.smtpd.open_gate import OpenGate
 from posthouse.receive.smtpd.rewrite_context import RewriteContext
 from posthouse.receive.smtpd.rules import Limits, read_rules
@@ -68,6 +69,7 @@ class SmtpdService:
         self.wants_tls_first = self.tls is not None and self.tls.rules.is_required
         has_logins = settings.flag("smtpd_sasl_auth_enable") and not stand_alone
         self.logins = Logins(settings, self.log) if has_logins else None
+        self.milters = None if stand_alone else open_milters(settings)
         self.limits: Limits = self.rules.limits
         self.stress = self.rules.stress
         self.command_filter: Maps | None = _maps(settings, "smtpd_command_filter")
@@ -178,6 +180,10 @@ class SmtpdService:
         if len(self._sessions) > MOST_SESSIONS:
             return refuse(421, "4.3.2", f"{self.rules.myhostname} All server ports are busy", closes=True)
         return self.clients.connected(session)
+
+    def connections_of(self, address: str) -> int:
+        """How many sessions a client has."""
+        return sum(session.request.client_address == address for session in self._sessions)
 
     def footer(self, session: Conversation, reply: Reply) -> str:
         """smtpd_reject_footer for this reply, or ""."""

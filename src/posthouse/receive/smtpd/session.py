@@ -14,7 +14,7 @@ from posthouse.protocols.smtp_data import BareNewline
 from posthouse.protocols.smtp_server import Reply, refuse
 from posthouse.receive.smtpd.arrival import greet
 from posthouse.receive.smtpd.conversation import Conversation
-from posthouse.receive.smtpd.dispatch import BAD_SYNTAX, find_command, split_command
+from posthouse.receive.smtpd.dispatch import BAD_SYNTAX, NOT_RECOGNIZED, find_command, split_command
 from posthouse.receive.smtpd.eager import Errand
 from posthouse.receive.smtpd.transcript import MOST_LINES
 
@@ -212,7 +212,10 @@ class Session(Conversation):
             self.blame("protocol")
             return
         if isinstance(found, Reply):
-            self.settle(None, found)
+            if found is NOT_RECOGNIZED and self.milters is not None:
+                self.run(self.milters.unknown(word, found), None)
+            else:
+                self.settle(None, found)
             return
         self.where = found.word
         if self.denied is not None and found.word != "QUIT":
@@ -254,4 +257,6 @@ class Session(Conversation):
             self.incoming.drop()
             self.incoming = None
         self.forget_transaction()
+        if self.milters is not None:
+            self.milters.disconnect()
         self.service.left(self)

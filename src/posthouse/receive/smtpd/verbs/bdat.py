@@ -67,6 +67,8 @@ async def _refused(session: Session, size: int, last: bool) -> Reply | None:
         session.request.protocol_state = "DATA"
         only = transaction.recipients[0].address if len(transaction.recipients) == 1 else None
         refused = await obey(session, session.service.gate.data(session.request), "BDAT", only)
+        if refused is None and session.milters is not None:
+            refused = await session.milters.data("BDAT")
         if refused is not None:
             return refused
         session.request.protocol_state = "END-OF-MESSAGE"

@@ -37,6 +37,8 @@ async def answer(session: Session, arguments: str) -> Reply | None:
     request.protocol_state = "DATA"
     only = transaction.recipients[0].address if len(transaction.recipients) == 1 else None
     refused = await obey(session, session.service.gate.data(request), "DATA", only)
+    if refused is None and session.milters is not None:
+        refused = await session.milters.data("DATA")
     if refused is not None:
         return refused
     request.protocol_state = "END-OF-MESSAGE"

@@ -23,6 +23,8 @@ async def answer(session: Session, arguments: str) -> Reply:
     if refused is not None:
         return refused
     service = session.service
+    if session.milters is not None and session.milters.is_unwelcome:
+        return _greeting(service.rules.myhostname, ("ENHANCEDSTATUSCODES",), session)
     extras = service.extra_keywords(session)
     if service.tls is not None and session.tls is None:
         extras = ("STARTTLS", *extras)

@@ -29,6 +29,8 @@ async def introduce(session: Session, arguments: str, word: str) -> Reply | None
     request.helo_name, request.protocol_state = tamed(arguments), word
     session.forget_transaction()
     reply = await obey(session, session.service.gate.helo(request), word)
+    if reply is None and session.milters is not None:
+        reply = await session.milters.helo(request.helo_name, word)
     if reply is not None:
         request.helo_name, request.protocol_state = before
     elif word == "EHLO":  # a HELO after it changes nothing, in Postfix too

@@ -47,7 +47,7 @@ async def answer(session: Session, arguments: str) -> Reply:
         return _BAD_ADDRESS
     except CommandSyntax as error:
         return error.reply
-    return await _begin(session, sender, parameters)
+    return await _begin(session, sender, parameters, words)
 
 
 def _out_of_turn(session: Session) -> Reply | None:
@@ -62,7 +62,7 @@ def _wants_utf8(words: list[str], session: Session) -> bool:
     return session.service.rules.smtputf8 and any(word.upper() == "SMTPUTF8" for word in words[1:])
 
 
-async def _begin(session: Session, sender: str, parameters: MailParameters) -> Reply:
+async def _begin(session: Session, sender: str, parameters: MailParameters, words: list[str]) -> Reply:
     service, request = session.service, session.request
     verp = _verp(session, parameters)
     if verp is None:
@@ -79,6 +79,8 @@ async def _begin(session: Session, sender: str, parameters: MailParameters) -> R
     request.instance = service.next_instance(now)
     transaction = session.transaction = Transaction(sender, parameters, service.rewrite_context.of(request), now, verp)
     refused = await obey(session, service.gate.mail(request), "MAIL")
+    if refused is None and session.milters is not None:
+        refused = await session.milters.mail(words)
     if refused is None:
         refused = _room_for(session, parameters.size)
     if refused is not None:

@@ -45,9 +45,8 @@ async def answer(session: Session, arguments: str) -> Reply | None:
     refused = _too_many(session, transaction)
     if refused is not None:
         return refused if refused is not TOO_MANY else None
-    return await _accept(
-        session, transaction, Recipient(address, "", parameters.orcpt or _as_typed(words[0]), parameters.notify)
-    )
+    recipient = Recipient(address, "", parameters.orcpt or _as_typed(words[0]), parameters.notify)
+    return await _accept(session, transaction, recipient, words)
 
 
 def _as_typed(text: str) -> str:
@@ -71,11 +70,16 @@ def _too_many(session: Session, transaction: Transaction) -> Reply | None:
     return TOO_MANY
 
 
-async def _accept(session: Session, transaction: Transaction, recipient: Recipient) -> Reply:
+async def _accept(session: Session, transaction: Transaction, recipient: Recipient, words: list[str]) -> Reply:
     request = session.request
     request.recipient, request.protocol_state = recipient.address, "RCPT"
     refused = await obey(session, session.service.gate.rcpt(request), "RCPT", recipient.address)
     request.recipient = None
+    if session.milters is not None:
+        if refused is None:
+            refused = await session.milters.rcpt(words, recipient.address)
+        else:
+            await session.milters.refused_rcpt(words, refused)
     if refused is not None:
         return refused
     if not session.queue_id:
