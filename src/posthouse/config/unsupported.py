@@ -11,7 +11,6 @@ UNSUPPORTED: Final[dict[str, str]] = {
     "tlsproxy_*": "each process does its own TLS; there is no tlsproxy service",
     "qmqpd_*": "mail over QMQP is not taken",
     "berkeley_db_*": "hash: and btree: tables have an index of our own, not Berkeley DB",
-    "cyrus_sasl_config_path": "logins are not checked with the Cyrus SASL library",
     "send_cyrus_sasl_authzid": "the Cyrus SASL library is not used",
     "fault_injection_code": "it exists for tests of Postfix itself",
     "debugger_command": "services are not processes that a debugger could be attached to",

@@ -9,7 +9,7 @@ from typing import Protocol
 @dataclass(frozen=True, slots=True)
 class Offer:
     """A mechanism and its properties, in the words of Dovecot (plaintext, dictionary, active, anonymous,
-    mutual-auth, forward-secrecy, private).
+    mutual-auth, forward-secrecy, private), and "channel-binding" for those that need TLS.
     """
 
     name: str

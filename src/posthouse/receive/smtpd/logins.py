@@ -71,6 +71,8 @@ class Logins:
         """The names of the mechanisms that the security options let this session use."""
         options = self._options if session.tls is None else self._tls_options
         forbidden = {_FORBIDS[option] for option in options if option in _FORBIDS}
+        if session.tls is None or not session.tls.channel:
+            forbidden.add("channel-binding")
         demanded = {_DEMANDS[option] for option in options if option in _DEMANDS}
         return [
             offer.name
