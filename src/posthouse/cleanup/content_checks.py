@@ -12,6 +12,7 @@ from posthouse.mail.headers import is_field
 from posthouse.maillog import cleanup as maillog
 
 _DSN = re.compile(r"([45]\.\d{1,3}\.\d{1,3})(?:\s+|\Z)")
+_MILTER_HEADER = "milter-header"  # a field of a milter's making
 _NEED_FIELD = 'need "headername: headervalue"'
 
 # An action gets the work, "header" or "body", the text checked, the argument and the parameter's name; it returns
@@ -53,8 +54,11 @@ async def apply_checks(work: Work, maps: Maps, name: str, subject: tuple[str, by
 
 
 def _log(work: Work, action: str, kind: str, text: bytes, argument: str) -> None:
+    recipient = work.first_recipient
+    if kind == _MILTER_HEADER:
+        action, kind, recipient = f"milter-header-{action}", "header", work.last_recipient
     content = f"{kind} {text.decode('utf-8', 'replace')}"
-    addresses = (work.sender, work.first_recipient, argument)
+    addresses = (work.sender, recipient, argument)
     work.log.info(maillog.checked(work.queue_id, action, content, work.submission.envelope.origin, addresses))
 
 
@@ -114,6 +118,10 @@ def _prepend(work: Work, kind: str, text: bytes, argument: str, name: str) -> tu
     if not argument:
         work.log.warning(f"PREPEND action without text in {name} map")
         return (text,)
+    if kind == _MILTER_HEADER:
+        _log(work, "prepend", kind, text, argument)
+        work.log.warning("the milter_header/body_checks prepend action is not implemented")
+        return (text,)
     if kind == "header" and not is_field(added):
         work.log.warning(f'bad PREPEND header text "{argument}" in {name} map -- {_NEED_FIELD}')
         return (text,)
@@ -126,7 +134,7 @@ def _replace(work: Work, kind: str, text: bytes, argument: str, name: str) -> tu
     if not argument:
         work.log.warning(f"REPLACE action without text in {name} map")
         return (text,)
-    if kind == "header" and not is_field(new):
+    if kind != "body" and not is_field(new):
         work.log.warning(f'bad REPLACE header text "{argument}" in {name} map -- {_NEED_FIELD}')
         return (text,)
     _log(work, "replace", kind, text, argument)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from posthouse.config.settings import Settings
+from posthouse.filters.milters import plan_of
 from posthouse.lookup.maps import Maps, open_maps
 from posthouse.rewrite.address_class import AddressClasses
 from posthouse.system.log import DaemonLog
@@ -65,6 +66,8 @@ class Rules:
         self.keeps_original = settings.flag("enable_original_recipient")
         self.duplicate_limit = settings.integer("duplicate_filter_limit")
         self.checks = Checks(settings)
+        self.milter_header_checks = open_maps(settings, "milter_header_checks")
+        self.milters = plan_of(settings, "non_smtpd_milters")
         self._read_header_settings(settings)
 
     def _read_header_settings(self, settings: Settings) -> None:

@@ -6,6 +6,7 @@ import traceback
 from dataclasses import replace
 
 from posthouse.cleanup import steps
+from posthouse.cleanup.milter_session import end_session
 from posthouse.cleanup.rules import Rules
 from posthouse.cleanup.work import Work
 from posthouse.config.master_cf import Service
@@ -43,6 +44,9 @@ class CleanupService:
             work.drop_file()
             self._log.error(f"{submission.queue_id}: {' | '.join(traceback.format_exc().splitlines())}")
             return Refused(_UNEXPECTED)
+        finally:
+            if work.milters is not None:
+                end_session(work)
         if work.discard:
             work.drop_file()
             return Discarded(submission.queue_id)
@@ -82,6 +86,8 @@ def _finish(work: Work) -> QueuedMessage:
         recipients=recipients,
         content_filter=work.content_filter,
         expanded=tuple(work.expanded),
+        ret=work.envelope_changes.get("ret", submission.envelope.ret),
+        envid=work.envelope_changes.get("envid", submission.envelope.envid),
     )
     content = Content(header, work.body)
     return QueuedMessage(

@@ -8,6 +8,8 @@ from posthouse.cleanup.characters import clean_characters
 from posthouse.cleanup.envelope_addresses import add_recipient, rewrite_sender, take_recipients
 from posthouse.cleanup.header import clean_header
 from posthouse.cleanup.limits import check_recipients, check_size
+from posthouse.cleanup.milter_edits import apply_milters
+from posthouse.cleanup.milter_session import tell_envelope
 from posthouse.cleanup.missing_headers import add_missing_headers
 from posthouse.cleanup.strict_mime import check_strictness
 from posthouse.cleanup.work import Work
@@ -18,6 +20,10 @@ async def run(work: Work) -> None:
     """Make the message fit. Stops early when a rule discards it; raises TemporaryFailure or PermanentFailure."""
     check_size(work)
     await _take_envelope(work)
+    if work.refusal is None:
+        await tell_envelope(work)
+    if work.discard:
+        return
     if work.refusal is None:
         clean_characters(work)
     await clean_header(work)
@@ -32,6 +38,7 @@ async def run(work: Work) -> None:
         return
     check_recipients(work)
     await add_automatic_bcc(work, add_recipient)
+    await apply_milters(work)
 
 
 async def _take_envelope(work: Work) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from posthouse.cleanup.rules import Rules
 from posthouse.errors import PermanentFailure, TemporaryFailure
+from posthouse.filters.milters import Milters
 from posthouse.mail.content import FilePart
 from posthouse.mail.envelope import Recipient
 from posthouse.mail.status import Status
@@ -52,6 +53,8 @@ class Work:
     hops: int = 0
     unchecked: bool = False
     check_bcc: list[str] = field(default_factory=list)
+    milters: Milters | None = None
+    envelope_changes: dict[str, str] = field(default_factory=dict)
 
     @property
     def queue_id(self) -> str:

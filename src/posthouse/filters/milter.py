@@ -108,6 +108,11 @@ class Milter:
         """Whether it is told of recipients that policy has refused."""
         return bool(self._negotiated.steps & Steps.REJECTED_RECIPIENTS)
 
+    @property
+    def gives_leading_space(self) -> bool:
+        """Whether values of fields come with the space after the colon, both ways."""
+        return bool(self._negotiated.steps & Steps.LEADING_SPACE)
+
     def macro_names(self, event: Event) -> Sequence[str]:
         """The macros that go with an event: those the milter asked for, else the configured ones."""
         stage = STAGES.get(event)
@@ -247,7 +252,7 @@ class Milter:
         return self.state is State.MESSAGE and not self._negotiated.steps & Steps.NO_BODY
 
     async def _show_header(self, fields: Sequence[bytes]) -> Ruling | None:
-        leading_space = bool(self._negotiated.steps & Steps.LEADING_SPACE)
+        leading_space = self.gives_leading_space
         for line in fields:
             if not self._is_heard(Event.HEADER):
                 break
@@ -349,11 +354,11 @@ class Milter:
             self.state = State.READY
             self._skipped = None
 
-    def disconnect(self) -> None:
+    def disconnect(self, *, abort: bool = True) -> None:
         """The client has gone."""
         if self._streams is not None:
             if self.state is not State.NEW:
-                self._streams[1].write(grammar.packet(b"A") + grammar.packet(b"Q"))
+                self._streams[1].write((grammar.packet(b"A") if abort else b"") + grammar.packet(b"Q"))
             self._drop()
         self.state, self._standing = State.OVER, None
 

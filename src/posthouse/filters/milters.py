@@ -87,10 +87,10 @@ class Milters:
         for milter in self.milters:
             milter.abort()
 
-    def disconnect(self) -> None:
+    def disconnect(self, *, abort: bool = True) -> None:
         """The session is over."""
         for milter in self.milters:
-            milter.disconnect()
+            milter.disconnect(abort=abort)
 
 
 class MilterPlan:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 HOLD = "milter triggers HOLD action"
 DISCARD = "milter triggers DISCARD action"
+NOBODY = "milter has deleted all recipients"
 
 
 def cannot_connect(name: str, problem: str) -> str:
@@ -35,9 +36,15 @@ def ignored_parameter(queue_id: str, word: str) -> str:
     return f'{queue_id}: ignoring ESMTP argument from Milter or header/body_checks: "{word}"'
 
 
-def recipient_refused(queue_id: str, address: str) -> str:
-    """A milter of non_smtpd_milters refused a recipient that nobody waits to be told about."""
-    return (
-        f"{queue_id}: milter configuration error: can't reject recipient in non-smtpd(8) submission: {address}"
-        " -- message not accepted, try again later"
-    )
+def recipient_not_refusable(queue_id: str) -> str:
+    """A milter of non_smtpd_milters refused a recipient of mail whose sender does not wait for an answer."""
+    return f"{queue_id}: milter configuration error: can't reject recipient in non-smtpd(8) submission"
+
+
+def not_accepted(queue_id: str) -> str:
+    return f"{queue_id}: message not accepted, try again later"
+
+
+def no_field(queue_id: str, text: str) -> str:
+    shown = text if text.isprintable() else "".join(char if char.isprintable() else "?" for char in text)
+    return f"{queue_id}: ignoring what is no header field from Milter: {shown[:100]}"
