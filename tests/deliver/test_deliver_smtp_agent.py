@@ -291,7 +291,7 @@ async def test_size_and_dsn_are_said_where_the_server_knows_them(agent_for):
     async with listening(server) as port:
         [outcome] = await outcomes(agent_for(), f"[127.0.0.1]:{port}", recipient, envid="x=1", ret="HDRS")
     assert outcome.dsn_passed
-    assert server.commands[1] == "MAIL FROM:<me@example.com> SIZE=17 RET=HDRS ENVID=x+3D1"
+    assert server.commands[1] == "MAIL FROM:<me@example.com> SIZE=17 ENVID=x+3D1 RET=HDRS"
     assert server.commands[2] == "RCPT TO:<a@b.test> ORCPT=rfc822;a+2Bb@c.test NOTIFY=SUCCESS,FAILURE"
 
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from posthouse.cleanup.content_checks import check_body_line, check_field
-from posthouse.cleanup.mime import ContentType, Line, MimeState, content_type
 from posthouse.cleanup.work import Work
 from posthouse.mail.content import FilePart
 from posthouse.mail.headers import divide, is_field
+from posthouse.mail.mime_lines import ContentType, Line, MimeState, content_type
 from posthouse.services.intake import Skip
 
 _LINE_LIMIT = 2048

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from posthouse.cleanup.mime import ContentType, content_type
 from posthouse.cleanup.work import Work
 from posthouse.mail.content import FilePart
 from posthouse.mail.headers import divide, name_of, value_of
+from posthouse.mail.mime_lines import ContentType, content_type
 from posthouse.maillog import cleanup as maillog
 
 _HEADER = "improper use of 8-bit data in message header"

@@ -10,11 +10,14 @@ from typing import cast
 import posthouse.deliver
 from posthouse.config.master_cf import Service
 from posthouse.config.settings import Settings
+from posthouse.deliver.status_filter import with_filter
 from posthouse.errors import ConfigError
 from posthouse.services.delivery import DeliveryAgent
 from posthouse.services.house import House
 
-_NOT_AGENTS = frozenset({"agent", "agent_host", "mailbox", "command_outcome", "results", "loop_fields"})
+_NOT_AGENTS = frozenset(
+    {"agent", "agent_host", "mailbox", "command_outcome", "results", "loop_fields", "status_filter"}
+)
 
 
 @cache
@@ -41,4 +44,5 @@ def build_agent(service: Service, settings: Settings, house: House) -> DeliveryA
         raise ConfigError(
             f'"{service.command}" is not a delivery agent', file=service.file, line=service.line, parameter=service.name
         )
-    return cast("DeliveryAgent", importlib.import_module(module).build(service, settings, house))
+    agent = cast("DeliveryAgent", importlib.import_module(module).build(service, settings, house))
+    return with_filter(agent, settings, service.command, house.log(settings, service.command))

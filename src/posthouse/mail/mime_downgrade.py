@@ -60,8 +60,7 @@ def _preamble(text: bytes) -> bytes:
 
 def _set_encoding(header: bytes, encoding: bytes) -> bytes:
     line = b"Content-Transfer-Encoding: " + encoding + b"\n"
-    changed, count = _ENCODING.subn(line, header, count=1)
-    return changed if count else header + line
+    return _ENCODING.sub(b"", header) + line
 
 
 def quoted_printable(text: bytes) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from posthouse.config.master_cf import Service
 from posthouse.config.settings import Settings
@@ -11,11 +11,14 @@ from posthouse.deliver.smtp import failure
 from posthouse.deliver.smtp.cache import ConnectionCache, goodbye
 from posthouse.deliver.smtp.connection import Connection, connect
 from posthouse.deliver.smtp.content import WireContent
+from posthouse.deliver.smtp.generic import GenericMaps
 from posthouse.deliver.smtp.handshake import greet_again, shake_hands
 from posthouse.deliver.smtp.hosts import HostFinder
 from posthouse.deliver.smtp.login import SaslClient
 from posthouse.deliver.smtp.nexthop import NextHop, parse_next_hops
+from posthouse.deliver.smtp.outgoing_checks import OutgoingChecks
 from posthouse.deliver.smtp.peer import Peer
+from posthouse.deliver.smtp.reply_filter import ReplyFilter
 from posthouse.deliver.smtp.rules import client_rules
 from posthouse.deliver.smtp.starttls import TlsClient, weaker
 from posthouse.deliver.smtp.tls_policy import Level, TlsPolicies, TlsPolicy
@@ -26,6 +29,7 @@ from posthouse.mail.status import Status
 from posthouse.services.delivery import DeliveryRequest, Report, Result, Target
 from posthouse.services.house import House
 
+_LOOP = "5.4.6"  # no other host is tried for mail that loops
 _CLEAR = TlsPolicy(Level.NONE)
 
 
@@ -55,6 +59,10 @@ class SmtpAgent:
         self._policies = TlsPolicies(settings, self._prefix)
         self._tls = TlsClient(settings, self._prefix, self._log)
         self._sasl = SaslClient(settings, self._prefix)
+        self._generic = GenericMaps(settings, self._prefix, house, self._log)
+        self._checks = OutgoingChecks(settings, self._prefix, self._log)
+        replies = ReplyFilter(settings, self._prefix, self._log)
+        self._reply_filter = None if replies.empty else replies
         self._cache = ConnectionCache(
             settings.seconds(f"{self._prefix}_connection_cache_time_limit"),
             settings.seconds(f"{self._prefix}_connection_reuse_time_limit"),
@@ -80,7 +88,7 @@ class SmtpAgent:
     async def _try_hops(self, attempt: Attempt, hops: list[NextHop]) -> None:
         for number, hop in enumerate(hops, 1):
             await self._try_hop(attempt, hop, is_last=number == len(hops) and not self._rules.fallback)
-            if not attempt.left or isinstance(attempt.last, Bounced):
+            if not attempt.left or (isinstance(attempt.last, Bounced) and attempt.last.status.dsn == _LOOP):
                 return
 
     async def _try_hop(self, attempt: Attempt, hop: NextHop, *, is_last: bool) -> None:
@@ -90,6 +98,7 @@ class SmtpAgent:
             await self._transact(attempt, cached, is_last=None)
             if not attempt.left:
                 return
+        attempt.sessions = 0
         peers = await self._finder.peers(hop)
         if not isinstance(peers, list):
             attempt.last = peers
@@ -113,12 +122,13 @@ class SmtpAgent:
             attempt.last = failure.no_connection(peer, error)
             self._log.info(attempt.last.status.text)
             return
-        attempt.sessions += 1
-        is_last = is_last or self._is_last_session(attempt)
+        connection.reply_filter = self._reply_filter
         refusal = await self._prepare(attempt, connection, policy)
         attempt.connected = time.time()
         if refusal is None:
-            await self._transact(attempt, connection, is_last=is_last)
+            # Who refuses to talk does not count towards smtp_mx_session_limit.
+            attempt.sessions += 1
+            await self._transact(attempt, connection, is_last=is_last or self._is_last_session(attempt))
             return
         if connection.tls_failed:
             connection.abort()
@@ -127,8 +137,11 @@ class SmtpAgent:
                 await self._try_peer(attempt, peer, weaker(policy), is_last=is_last)
                 return
         goodbye(connection)
-        self._note(attempt, refusal, is_last=is_last)
+        self._note(attempt, refusal, is_last=is_last or isinstance(refusal, Bounced))
         attempt.last = refusal
+        if isinstance(refusal, Bounced):
+            attempt.outcomes.update((target.index, refusal) for target in attempt.left)
+            attempt.left = []
 
     async def _prepare(self, attempt: Attempt, connection: Connection, policy: TlsPolicy) -> Deferred | Bounced | None:
         """From the greeting to a session that may carry mail: hello, TLS, login. What stands in the way, or None."""
@@ -169,32 +182,49 @@ class SmtpAgent:
         is_last None is a kept connection: what it answers holds, but when it breaks the host is tried anew.
         """
         attempt.reached = True
-        letter = self._letter(attempt, connection)
+        try:
+            letter = await self._letter(attempt, connection)
+        except LookupFailed as error:
+            self._log.warning(f"{error}")
+            attempt.last = Deferred(Status("4.3.0", 0, f"{self._prefix}_generic_maps lookup failure"))
+            goodbye(connection)
+            return
         exchange = await Transaction(connection, letter, self._rules.limits, self._rules.envelope).run()
         self._settle(attempt, letter, exchange, is_last=exchange.usable if is_last is None else is_last)
         if not exchange.usable:
             connection.close()
             return
-        if not (self._may_keep(attempt.request) and self._cache.keep(attempt.request.nexthop, connection)):
+        if not (self._may_keep(attempt.request, connection) and self._cache.keep(attempt.request.nexthop, connection)):
             goodbye(connection)
 
-    def _may_keep(self, request: DeliveryRequest) -> bool:
-        if self._sasl.enabled and self._sasl.by_sender:
+    def _may_keep(self, request: DeliveryRequest, connection: Connection) -> bool:
+        if (self._sasl.enabled and self._sasl.by_sender) or (connection.tls is not None and not self._rules.keeps_tls):
             return False
         return (self._rules.keeps_on_demand and request.connection_reuse) or request.nexthop in self._rules.keeps_always
 
-    def _letter(self, attempt: Attempt, connection: Connection) -> Letter:
-        message = attempt.request.message
-        envelope = message.envelope
+    async def _letter(self, attempt: Attempt, connection: Connection) -> Letter:
+        """What goes over this connection, with addresses as smtp_generic_maps has them. Raises LookupFailed."""
+        message, targets = attempt.request.message, tuple(attempt.left)
+        envelope, inside = message.envelope, message.content
+        if not self._generic.empty:
+            inside = await self._generic.content(inside)
+            envelope = replace(envelope, sender=await self._generic.address(envelope.sender))
+            targets = tuple([await self._outside(target) for target in targets])
         content = WireContent(
-            message.content,
+            inside,
             size=message.size,
             eight_bit=envelope.encoding == "8BITMIME",
             convert=self._rules.converts,
             line_limit=self._rules.line_limit,
         )
+        if not self._checks.empty:
+            content.checks = (self._checks, message.queue_id)
         xforward = self._rules.xforward and bool(connection.features.xforward)
-        return Letter(message.queue_id, envelope, tuple(attempt.left), content, xforward)
+        return Letter(message.queue_id, envelope, targets, content, xforward)
+
+    async def _outside(self, target: Target) -> Target:
+        address = await self._generic.address(target.recipient.address)
+        return replace(target, recipient=replace(target.recipient, address=address))
 
     def _settle(self, attempt: Attempt, letter: Letter, exchange: Exchange, *, is_last: bool) -> None:
         for target in letter.targets:

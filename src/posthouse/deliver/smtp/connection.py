@@ -8,6 +8,7 @@ from collections import deque
 from typing import Any, cast
 
 from posthouse.deliver.smtp.peer import Peer
+from posthouse.deliver.smtp.reply_filter import ReplyFilter
 from posthouse.errors import PosthouseError
 from posthouse.protocols.smtp_client import Features, ReplyReader, ServerReply
 
@@ -29,6 +30,7 @@ class Connection(asyncio.Protocol):
         self.uses = 0
         self.tls: Any = None  # the ssl.SSLObject, once there is TLS
         self.is_verified = False
+        self.reply_filter: ReplyFilter | None = None
         self.tls_failed = False  # STARTTLS went wrong; the connection is of no more use
         self.opened = loop.time()
         self._reader = ReplyReader()
@@ -86,7 +88,8 @@ class Connection(asyncio.Protocol):
                 raise self._failure
             self._waiter = self._loop.create_future()
             await self._wait(self._waiter, limit)
-        return self._replies.popleft()
+        reply = self._replies.popleft()
+        return reply if self.reply_filter is None else self.reply_filter.apply(self.peer, reply)
 
     async def start_tls(self, context: ssl.SSLContext, server_name: str, limit: float) -> None:
         """Encrypt from here on. What had arrived unasked-for is thrown away: it was not protected. Raises OSError."""

@@ -195,8 +195,8 @@ class Transaction:
         if features.smtputf8 and envelope.smtputf8:
             words.append("SMTPUTF8")
         if features.dsn:
-            words += [f"RET={envelope.ret}"] if envelope.ret else []
             words += [f"ENVID={xtext(envelope.envid)}"] if envelope.envid else []
+            words += [f"RET={envelope.ret}"] if envelope.ret else []
         if self._rules.dummy_auth and features.auth:
             words.append("AUTH=<>")
         return " ".join(words)
