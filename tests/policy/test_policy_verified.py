@@ -52,7 +52,7 @@ async def test_codes_and_reasons_can_be_set(open_door):
         "unverified_recipient_reject_reason = No such user here\n"
     )
     door.house.verify = verifying(Verified(Reachability.UNREACHABLE, "5.1.1", "x"))
-    assert await door.reply("ok@example.org") == f"550 5.1.1 {RECIPIENT}No such user here"
+    assert await door.reply("ok@example.org") == f"550 5.1.1 {RECIPIENT}undeliverable address: No such user here"
 
 
 async def test_code_250_accepts_anyway(open_door):

@@ -29,10 +29,11 @@ _FIELD = re.compile(r"\[[0-9;.]+\]|\d{1,3}")
 
 @dataclass(frozen=True, slots=True)
 class DnsList:
-    """domain, as it is asked and as $rbl_domain; pattern is None (any address counts) or four sets of numbers."""
+    """domain, as it is asked and as $rbl_domain; written, as main.cf has it, is rbl_reply_maps' key; pattern is None (any address counts) or four sets of numbers."""
 
     domain: str
     pattern: tuple[frozenset[int], ...] | None
+    written: str = ""
 
     def counts(self, address: str) -> bool:
         """Whether that answer means "listed"."""
@@ -79,7 +80,7 @@ def parse_dns_list(text: str) -> DnsList:
         position += 1
     if len(fields) != 4:
         raise BadFilter(f"need four fields in pattern '{filter_text}'")
-    return DnsList(domain, tuple(fields))
+    return DnsList(domain, tuple(fields), text)
 
 
 def _numbers(field: str) -> frozenset[int]:
@@ -135,7 +136,7 @@ async def refuse_listed(check: Check, listing: Listing, subject: tuple[str, str]
     result = await ask(check, listing.query, "TXT")
     reason = " / ".join(result.texts) if isinstance(result, DnsAnswer) else ""
     values = _values(check, domain, reason, subject)
-    template = await check.means.maps("rbl_reply_maps").find(domain)
+    template = await check.means.maps("rbl_reply_maps").find(listing.dns_list.written or domain)
     text = "" if not template else _expand_own(check, template, values, domain)
     if not text:
         text = expand_template(check.means.settings.raw("default_rbl_reply"), values)

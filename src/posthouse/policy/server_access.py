@@ -12,7 +12,7 @@ from posthouse.policy.check import Check
 from posthouse.policy.domains import ask
 from posthouse.policy.tables import AccessTable
 from posthouse.system.dns_answers import Answer as DnsAnswer
-from posthouse.system.dns_answers import NotFound, Result
+from posthouse.system.dns_answers import Missing, NotFound, Result
 
 _MAX_HOSTS = 100
 
@@ -69,12 +69,21 @@ async def _servers(
             continue
         found = await check.means.house.dns.addresses(host, check.means.settings.items("inet_protocols"))
         if not isinstance(found, DnsAnswer):
-            why = "Name or service not known" if isinstance(found, NotFound) else "Temporary failure in name resolution"
-            what = f"{subject[1]} {subject[0]}"
-            check.means.log.warning(f"Unable to look up {kind} host {host} for {what}: {why}")
+            if kind != "A":
+                what = f"{subject[1]} {subject[0]}"
+                check.means.log.warning(f"Unable to look up {kind} host {host} for {what}: {_why(found)}")
             yield host, ()
             continue
         yield host, found.texts
+
+
+def _why(found: Result) -> str:
+    """The system's words (getaddrinfo(3))."""
+    if not isinstance(found, NotFound):
+        return "Temporary failure in name resolution"
+    if found.why is Missing.NO_NAME:
+        return "Name or service not known"
+    return "No address associated with hostname"
 
 
 async def _find_servers(check: Check, kind: str, domain: str) -> tuple[str, Result]:

@@ -6,7 +6,7 @@ Parameters of MAIL and RCPT: SIZE (RFC 1870), 8BITMIME (RFC 6152), DSN (RFC 3461
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from posthouse.mail.envelope import Notify
 from posthouse.mail.status import Status
@@ -62,6 +62,13 @@ def refuse(code: int, dsn: str, text: str, *, closes: bool = False) -> Reply:
 def refusal(status: Status, *, closes: bool = False) -> Reply:
     """Policy's refusal as a reply."""
     return Reply(status, closes=closes or status.code in (421, 521))
+
+
+def softened(reply: Reply) -> Reply:
+    """soft_bounce: what is refused for good is refused for now."""
+    status = reply.status
+    dsn = f"4{status.dsn[1:]}" if status.dsn else ""
+    return replace(reply, status=replace(status, code=status.code - 100, dsn=dsn))
 
 
 class CommandSyntax(ValueError):
@@ -138,7 +145,7 @@ def mail_parameters(words: list[str], *, dsn: bool, utf8: bool, verp: bool) -> M
     for word in words:
         name, _, value = word.partition("=")
         name = name.upper()
-        if name == "SIZE":
+        if name == "SIZE" and "=" in word:
             found["size"] = _size(value)
         elif name == "BODY" and value.upper() in ("7BIT", "8BITMIME"):
             found["body"] = value.upper()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from posthouse.errors import LookupFailed
+from posthouse.lookup.match_list import HostList
 from posthouse.policy.means import Means
 
 WIDE = 16  # of so many public /8 networks; a mynetworks that holds as many holds everybody's
@@ -49,8 +50,16 @@ def strange_clients(means: Means) -> tuple[str, ...]:
     return tuple(found)
 
 
+def in_list(hosts: HostList) -> bool:
+    """Whether a list of hosts holds about everybody."""
+    return len(tuple(_inside(hosts, V4_PROBES))) >= WIDE
+
+
 def _in_mynetworks(means: Means, probes: tuple[str, ...]) -> Iterator[str]:
-    networks = means.mynetworks
+    return _inside(means.mynetworks, probes)
+
+
+def _inside(networks: HostList, probes: tuple[str, ...]) -> Iterator[str]:
     if networks.blocking:
         return
     for probe in probes:

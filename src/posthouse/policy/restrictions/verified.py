@@ -82,6 +82,6 @@ def _status(check: Check, code: int, subject: tuple[str, str], prefix: str, veri
     address, what = subject
     reason = check.means.settings.text(f"{prefix}_reject_reason")
     refused = verified.reachability is Reachability.UNREACHABLE
-    head = "" if reason else "undeliverable address: " if refused else "unverified address: "
+    head = "undeliverable address: " if refused else "unverified address: "
     dsn = "4.1.7" if what is SENDER else "4.1.1"
     return Status(dsn, code, f"<{address}>: {what} rejected: {head}{reason or verified.text}")

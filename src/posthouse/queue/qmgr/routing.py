@@ -88,8 +88,8 @@ class Router:
 
 
 def _by_domain(target: Target) -> tuple[str, str]:
-    address = target.recipient.address.lower()
-    return address.rpartition("@")[2], address
+    address = target.recipient.address
+    return address.rpartition("@")[2].lower(), address
 
 
 def as_verp(message: QueuedMessage, recipient: Recipient) -> QueuedMessage:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from posthouse.errors import TemporaryFailure
 from posthouse.maillog import smtpd as lines
 from posthouse.policy.request import Request
-from posthouse.protocols.smtp_server import Reply, refusal, refuse
+from posthouse.protocols.smtp_server import Reply, refusal, refuse, softened
 from posthouse.receive.smtpd.checks import client_slots
 from posthouse.receive.smtpd.content_spool import ContentSpool
 
@@ -155,6 +155,8 @@ class Conversation(asyncio.Protocol):
         if self.closing:
             return
         rules = self.service.rules
+        if rules.soft_bounce and reply.status.code >= 500:
+            reply = softened(reply)
         footer = self.service.footer(self, reply) if reply.status.code >= 400 else ""
         self._out.append(reply.wire(footer))
         self.history.append(reply)

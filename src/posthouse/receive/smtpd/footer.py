@@ -49,5 +49,7 @@ class Footers:
         if name in ("client", "client_name", "client_address", "client_port", "reverse_client_name", "helo_name",
                     "server_address", "server_port", "sender", "recipient"):  # fmt: skip
             value = session.client if name == "client" else getattr(request, name)
+            if name == "recipient" and not value and session.transaction is not None:
+                value = next((recipient.address for recipient in session.transaction.recipients), "")
             return value or ""
         return self._settings.text(name) if self._settings.knows(name) else ""

@@ -58,6 +58,7 @@ class Rules:
     bare_newline: BareNewline
     bare_newline_code: int
     forbid_pipelining: bool
+    soft_bounce: bool
     log_port: bool
     logged_permits: frozenset[str]
     reject_footer: str
@@ -122,6 +123,7 @@ def read_rules(settings: Settings, service_name: str) -> Rules:
         noop_commands=frozenset(word.upper() for word in settings.items("smtpd_noop_commands")),
         bare_newline=_BARE.get(_value(settings, "smtpd_forbid_bare_newline", "normalize"), BareNewline.NORMALIZE),
         bare_newline_code=int(_value(settings, "smtpd_forbid_bare_newline_reject_code", "550")),
+        soft_bounce=settings.flag("soft_bounce"),
         forbid_pipelining=_value(settings, "smtpd_forbid_unauth_pipelining", "yes") == "yes",
         log_port=settings.flag("smtpd_client_port_logging"),
         logged_permits=frozenset(settings.items("smtpd_log_access_permit_actions")),

@@ -212,7 +212,9 @@ class Session(Conversation):
             self.blame("protocol")
             return
         if isinstance(found, Reply):
-            if found is NOT_RECOGNIZED and self.milters is not None:
+            if self.denied is not None and found is NOT_RECOGNIZED:
+                self.settle(None, refuse(503, "5.7.0", f"Error: access denied for {self.client}"))
+            elif found is NOT_RECOGNIZED and self.milters is not None:
                 self.run(self.milters.unknown(word, found), None)
             else:
                 self.settle(None, found)
