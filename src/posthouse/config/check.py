@@ -20,7 +20,7 @@ from posthouse.config.types import Kind, Parameter
 from posthouse.config.unsupported import reason_against
 from posthouse.errors import ConfigError
 
-Severity = Literal["warning", "fatal"]
+Severity = Literal["note", "warning", "fatal"]
 
 MISTAKEN: Final[dict[str, str]] = {
     "smtpd_sasl_options": "smtpd_sasl_security_options",
@@ -36,7 +36,10 @@ MISTAKEN: Final[dict[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something to tell the administrator; a fatal one keeps the house from starting. line is 1-based, 0 unknown."""
+    """Something to tell the administrator; a fatal one keeps the house from starting, a note is for those who ask.
+
+    line is 1-based, 0 unknown.
+    """
 
     severity: Severity
     file: str
@@ -119,7 +122,7 @@ def _check_values(settings: Settings, written: Sequence[str]) -> Iterator[Findin
             continue
         if wrong:
             yield _finding(settings, "fatal", name, _with_inline_comment(settings.raw(name), wrong))
-        elif _has_inline_comment(settings.raw(name)):
+        elif _has_inline_comment(settings.raw(name)) and not _is_list_of_restrictions(settings, parameter, name):
             text = f'a comment must be on a line of its own: "#" is part of the value of {name}'
             yield _finding(settings, "warning", name, text)
         reason = reason_against(name)
@@ -154,6 +157,13 @@ def _read_of_transport(settings: Settings, name: str) -> None:
             elif PARAMETERS[general].kind is Kind.INTEGER:
                 settings.integer(name)
             return
+
+
+def _is_list_of_restrictions(settings: Settings, parameter: Parameter | None, name: str) -> bool:
+    """Those are read word by word elsewhere (policy.proof.mistakes)."""
+    if parameter is not None:
+        return parameter.kind is Kind.RESTRICTIONS
+    return name in settings.items("smtpd_restriction_classes")
 
 
 def _has_inline_comment(value: str) -> bool:

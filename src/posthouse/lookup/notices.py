@@ -5,7 +5,8 @@ Until somebody calls report_to, notices are kept (bounded), and given to the fir
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Literal
 
 Severity = Literal["warning", "error"]
@@ -25,6 +26,18 @@ def report_to(sink: Sink | None) -> None:
         _kept.clear()
         for severity, text in kept:
             sink(severity, text)
+
+
+@contextlib.contextmanager
+def gathered() -> Iterator[list[tuple[Severity, str]]]:
+    """What is said within the block is put into the list instead."""
+    before = _sinks[:]
+    heard: list[tuple[Severity, str]] = []
+    _sinks[:] = [lambda severity, text: heard.append((severity, text))]
+    try:
+        yield heard
+    finally:
+        _sinks[:] = before
 
 
 def warn(text: str) -> None:

@@ -7,11 +7,11 @@ import os
 import socket
 from dataclasses import dataclass, field
 
-from posthouse.config import check
 from posthouse.config.master_cf import Service, read_master_cf
 from posthouse.config.settings import Settings, load
 from posthouse.errors import ConfigError
 from posthouse.master import layout
+from posthouse.master.judging import judge
 from posthouse.master.keys import key_paths, read_keys
 from posthouse.master.sockets import Endpoint, endpoints, listen
 from posthouse.system import processes
@@ -52,7 +52,7 @@ def read(config_directory: str | None, generation: int) -> Setup:
     """Read both files and refuse what cannot run. Raises ConfigError."""
     settings = load(config_directory)
     services = read_master_cf(settings.config_directory)
-    findings = check.check(settings, services)
+    findings = [one for one in judge(settings, services).findings if one.severity != "note"]
     for finding in findings:
         if finding.severity == "fatal":
             raise ConfigError(finding.text, file=finding.file, line=finding.line, parameter=finding.parameter)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from posthouse.config.types import Parameter, integer
+from posthouse.config.types import Parameter, integer, text
 
 PARAMETERS: tuple[Parameter, ...] = (
     integer("posthouse_workers", "0", "How many processes share the mail; 0 is one less than the machine has cores."),
+    text("posthouse_open_relay", "", "Set to strangers_may_send_through_this_host, it lets an open relay start."),
 )
