@@ -1,0 +1,220 @@
+from __future__ import annotations
+
+import base64
+import contextlib
+
+import pytest
+from smtpd_scene import Scene
+
+from auth_servers import FakeDovecot
+from posthouse.backstage.anvil import Anvil
+from posthouse.protocols.sasl_client import ScramSha256
+from posthouse.sasl.password_hash import hash_password
+
+SASL = "smtpd_sasl_auth_enable = yes\nsmtpd_sasl_type = dovecot\nsmtpd_sasl_path = auth\n"
+GOOD, BAD = "AGpvZQBzZWNyZXQ=", "AGpvZQB3cm9uZw=="
+HOST = "unknown[127.0.0.1]"
+
+
+@contextlib.asynccontextmanager
+async def beside_dovecot(tmp_path, main_cf="", **house):
+    async with FakeDovecot(tmp_path / "auth") as dovecot, Scene(tmp_path, SASL + main_cf, **house) as scene:
+        scene.dovecot = dovecot
+        yield scene
+
+
+async def greeted(scene):
+    client = await scene.client()
+    await client.reply()
+    client.keywords = [line[4:] for line in (await client.say("EHLO client.test")).split("\n")]
+    return client
+
+
+async def test_a_login_shows_in_the_log_the_envelope_and_received(tmp_path):
+    async with beside_dovecot(tmp_path, "smtpd_sasl_authenticated_header = yes\n") as scene:
+        client = await greeted(scene)
+        assert "AUTH PLAIN LOGIN" in client.keywords
+        await client.play(f"""
+            C: AUTH PLAIN {GOOD}
+            S: 235 2.7.0 Authentication successful
+            C: MAIL FROM:<joe@example.org> AUTH=joe@example.org
+            S: 250 2.1.0 Ok
+            C: RCPT TO:<x@example.org>
+            S: 250 2.1.5 Ok
+            C: DATA
+            S: 354 End data with <CR><LF>.<CR><LF>
+            C: .
+            S: 250 2.0.0 Ok: queued as Q1
+            C: QUIT
+            S: 221 2.0.0 Bye
+        """)
+        await scene.log(f"Q1: client={HOST}, sasl_method=PLAIN, sasl_username=joe, sasl_sender=joe@example.org")
+        await scene.log(f"disconnect from {HOST} ehlo=1 auth=1 mail=1 rcpt=1 data=1 quit=1 commands=6")
+        origin = scene.mail.envelope.origin
+        assert (origin.sasl_method, origin.sasl_username, origin.sasl_sender) == ("PLAIN", "joe", "joe@example.org")
+        assert (
+            b"\n\t(Authenticated sender: joe)\n\tby mail.example.com (Postfix) with ESMTPA id Q1\n" in scene.content()
+        )
+
+
+async def test_auth_in_all_its_wrong_forms(tmp_path):
+    async with beside_dovecot(tmp_path) as scene:
+        client = await greeted(scene)
+        failed = "S: 535 5.7.8 Error: authentication failed:"
+        await client.play(f"""
+            C: AUTH
+            S: 501 5.5.4 Syntax: AUTH mechanism
+            C: AUTH PLAIN a b
+            S: 501 5.5.4 Syntax: AUTH mechanism
+            C: AUTH PLAIN ***
+            {failed} Invalid base64 data in initial response
+            C: AUTH CRAM-MD5
+            {failed} Invalid authentication mechanism
+            C: AUTH ANONYMOUS
+            {failed} Invalid authentication mechanism
+            C: AUTH PLAIN {BAD}
+            {failed} not so
+            C: AUTH LOGIN
+            S: 334 VXNlcm5hbWU6
+            C: *
+            S: 501 5.7.0 Authentication aborted
+            C: AUTH LOGIN
+            S: 334 VXNlcm5hbWU6
+            C: ...
+            {failed} Invalid base64 data in continued response
+            C: MAIL FROM:<a@b.test>
+            S: 250 2.1.0 Ok
+            C: AUTH PLAIN {GOOD}
+            S: 503 5.5.1 Error: MAIL transaction in progress
+            C: RSET
+            S: 250 2.0.0 Ok
+            C: AUTH login
+            S: 334 VXNlcm5hbWU6
+            C: am9l
+            S: 334 UGFzc3dvcmQ6
+            C: c2VjcmV0
+            S: 235 2.7.0 Authentication successful
+            C: AUTH PLAIN {GOOD}
+            S: 503 5.5.1 Error: already authenticated
+            C: QUIT
+            S: 221 2.0.0 Bye
+        """)
+        warning = f"warning: {HOST}: SASL"
+        await scene.log(f"{warning} PLAIN authentication failed: not so, sasl_username=joe")
+        await scene.log(
+            f"{warning} CRAM-MD5 authentication failed: Invalid authentication mechanism, sasl_username=(unavailable)"
+        )
+        await scene.log(f"{warning} LOGIN authentication aborted")
+        await scene.log(" auth=1/11 ")
+
+
+async def test_where_logins_are_not_enabled(tmp_path):
+    async with Scene(tmp_path) as scene:
+        client = await greeted(scene)
+        assert not any(word.startswith("AUTH") for word in client.keywords)
+        assert await client.say(f"AUTH PLAIN {GOOD}") == "503 5.5.1 Error: authentication not enabled"
+
+
+@pytest.mark.parametrize(
+    ("main_cf", "keywords"),
+    [
+        ("broken_sasl_auth_clients = yes\n", ["AUTH PLAIN LOGIN", "AUTH=PLAIN LOGIN"]),
+        ("smtpd_sasl_security_options =\n", ["AUTH PLAIN LOGIN ANONYMOUS"]),
+        ("smtpd_sasl_security_options = noplaintext\n", ["AUTH ANONYMOUS"]),
+        ("smtpd_sasl_security_options = noplaintext, noanonymous\n", []),
+        ("smtpd_sasl_security_options = noanonymous, mutual_auth\n", []),
+        ("smtpd_sasl_mechanism_filter = !login, static:all\n", ["AUTH PLAIN"]),
+        ("smtpd_sasl_exceptions_networks = !127.0.0.2, 127.0.0.0/8\n", []),
+        ("smtpd_discard_ehlo_keywords = auth\n", []),
+        ("smtpd_tls_auth_only = yes\n", []),
+    ],
+)
+async def test_what_is_offered(tmp_path, main_cf, keywords):
+    async with beside_dovecot(tmp_path, main_cf) as scene:
+        client = await greeted(scene)
+        assert [word for word in client.keywords if word.startswith("AUTH")] == keywords
+
+
+async def test_clients_to_whom_it_is_not_offered_may_log_in_all_the_same(tmp_path):
+    async with beside_dovecot(tmp_path, "smtpd_sasl_exceptions_networks = 127.0.0.0/8\n") as scene:
+        client = await greeted(scene)
+        assert (await client.say(f"AUTH PLAIN {GOOD}")).startswith("235")
+
+
+async def test_without_an_auth_server_mail_goes_on_and_logins_wait(tmp_path):
+    async with Scene(tmp_path, SASL) as scene:
+        client = await greeted(scene)
+        assert not any(word.startswith("AUTH") for word in client.keywords)
+        text = "Temporary authentication failure: authentication service is not available"
+        assert await client.say(f"AUTH PLAIN {GOOD}") == f"454 4.7.0 {text}"
+        assert (await client.say("MAIL FROM:<a@b.test>")).startswith("250")
+        await scene.log("Connect to Dovecot auth socket 'auth' failed: No such file or directory")
+
+
+async def test_answers_that_are_too_long_are_read_and_refused(tmp_path):
+    async with beside_dovecot(tmp_path) as scene:
+        client = await greeted(scene)
+        assert await client.say("AUTH PLAIN") == "334 "
+        assert await client.say("A" * 100_000) == "500 5.5.6 SASL response limit exceeded"
+        assert await client.say("NOOP") == "250 2.0.0 Ok"
+
+
+async def test_a_client_that_leaves_in_the_middle(tmp_path):
+    async with beside_dovecot(tmp_path) as scene:
+        client = await greeted(scene)
+        assert await client.say("AUTH PLAIN") == "334 "
+        client.vanish()
+        await scene.log(f"lost connection after AUTH from {HOST}")
+        await scene.log("ehlo=1 auth=0/1 commands=1/2")
+
+
+async def test_too_many_logins_in_a_minute(tmp_path):
+    async with beside_dovecot(tmp_path, "smtpd_client_auth_rate_limit = 1\n") as scene:
+        scene.house.anvil = Anvil(scene.service.log)
+        client = await greeted(scene)
+        assert (await client.say(f"AUTH PLAIN {BAD}")).startswith("535")
+        assert await client.say(f"AUTH PLAIN {GOOD}") == "450 4.7.1 Error: too many AUTH commands from 127.0.0.1"
+        await scene.log(f"AUTH command rate limit exceeded: 2 from {HOST} for service smtp")
+
+
+async def test_guessing_gets_slower(tmp_path):
+    async with beside_dovecot(tmp_path) as scene:
+        client = await greeted(scene)
+        session = next(iter(scene.service._sessions))
+        delays = [scene.service.logins.delay_after_failure(session) for _ in range(12)]
+        assert delays == [0, 0, 0, 0.5, 1, 2, 4, 8, 15, 15, 15, 15]
+        await client.say(f"AUTH PLAIN {GOOD}")
+        assert scene.service.logins.delay_after_failure(session) == 0
+
+
+async def test_no_password_gets_into_the_log_or_the_postmasters_transcript(tmp_path):
+    more = "notify_classes = protocol, policy, resource, software\nsmtpd_forbid_unauth_pipelining = no\nline_length_limit = 512\n"
+    async with beside_dovecot(tmp_path, more) as scene:
+        client = await scene.client()
+        await client.reply()
+        for words in (f"EHLO x\r\nAUTH PLAIN {BAD}\r\n", f"AUTH LOGIN\r\nc2VjcmV0bmFtZQ==\r\n{BAD}\r\n"):
+            client.raw(words.encode())
+        for _ in range(5):
+            await client.reply()
+        client.raw(f"AUTH PLAIN {'c2VjcmV0' * 90}\r\nQUIT\r\n".encode())
+        while "EOF" not in await client.reply():
+            pass
+        await scene.log("disconnect from")
+        everything = "\n".join(scene.sink.lines) + "".join(str(submission.content) for submission in scene.intake.taken)
+        assert "Transcript of session" in everything or scene.intake.taken
+        for secret in (BAD, "c2VjcmV0", "wrong"):
+            assert secret not in everything
+
+
+async def test_scram_over_smtp(tmp_path):
+    (tmp_path / "logins").write_text(f"joe:{hash_password('secret', 'SCRAM-SHA-256')}\n")
+    main_cf = f"smtpd_sasl_auth_enable = yes\nsmtpd_sasl_type = posthouse\nsmtpd_sasl_path = {tmp_path}/logins\n"
+    async with Scene(tmp_path, main_cf) as scene:
+        client = await greeted(scene)
+        assert "AUTH SCRAM-SHA-256 PLAIN LOGIN" in client.keywords  # -PLUS needs TLS
+        scram = ScramSha256("joe", "secret", lambda: "fresh")
+        reply = await client.say(f"AUTH SCRAM-SHA-256 {base64.b64encode(scram.initial()).decode()}")
+        while reply.startswith("334 "):
+            answer = scram.answer(base64.b64decode(reply[4:]))
+            reply = await client.say(base64.b64encode(answer).decode())
+        assert reply.startswith("235")
