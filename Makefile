@@ -44,6 +44,7 @@ check: setup
 fix: setup
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	$(BIN)/python packaging/write_reference
 
 conformance: setup
 	$(CONFORMANCE)/run --bin $(BIN) -j 2 --differences docs/conformance_differences.txt $(CONFORMANCE)/scenarios
