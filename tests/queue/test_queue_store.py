@@ -360,3 +360,50 @@ def test_a_store_of_a_later_version_is_left_alone(tmp_path):
     connection.close()
     with pytest.raises(sqlite3.DatabaseError, match="later version"):
         open_sqlite(tmp_path)
+
+
+async def test_without_the_reserve_no_mail_is_taken_and_what_was_delivered_is_recorded(tmp_path, monkeypatch):
+    store = open_sqlite(tmp_path)
+    kept = a_message("a@x.test")
+    await store.put(kept)
+    monkeypatch.setattr("posthouse.queue.reserve._INTERVAL_S", 0.05)
+
+    def no_room(*_):
+        raise OSError(28, "No space left on device")
+
+    store.file._reserve.give_up()
+    with monkeypatch.context() as full:
+        full.setattr(os, "posix_fallocate", no_room)
+        await asyncio.sleep(0.1)
+        with pytest.raises(TemporaryFailure) as refused:
+            await store.put(a_message("b@x.test"))
+        assert (refused.value.status.dsn, refused.value.status.code) == ("4.3.1", 452)
+        await store.settle(Settlement(kept.queue_id, frozenset({0})))
+        assert await rows(store) == []
+    await asyncio.sleep(0.1)
+    await store.put(a_message("c@x.test"))
+    assert len(await rows(store)) == 1
+    await store.close()
+
+
+async def test_only_what_would_wait_too_long_is_brought_forward(tmp_path):
+    store = open_sqlite(tmp_path)
+    for due in (50.0, 150.0, 250.0):
+        message = a_message("a@x.test")
+        message.due = due
+        await store.put(message)
+    assert await store.bring_forward(200.0, 100.0) == 1
+    assert sorted(row.due for row in await rows(store)) == [50.0, 100.0, 150.0]
+    await store.close()
+
+
+async def test_progress_of_a_message_with_open_recipients_is_kept_without_looking(tmp_path):
+    store = open_sqlite(tmp_path)
+    message = a_message("a@x.test", "b@x.test")
+    await store.put(message)
+    await store.settle(Settlement(message.queue_id, frozenset({0}), unfinished=True))
+    assert (await store.get(message.queue_id)).done == {0}
+    await store.delete([message.queue_id])
+    await store.settle(Settlement(message.queue_id, frozenset({1}), unfinished=True))
+    assert store.file.connection.execute("SELECT count(*) FROM progress").fetchone() == (0,)
+    await store.close()

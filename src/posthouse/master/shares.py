@@ -181,7 +181,7 @@ class Shares:
             return
         with contextlib.ExitStack() as stack:
             stack.callback(os.close, lock)
-            for name in (path, f"{path}-wal", f"{path}-shm"):
+            for name in (path, f"{path}-wal", f"{path}-shm", f"{path}.reserve"):
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(name)
 

@@ -13,6 +13,7 @@ from typing import Any
 from posthouse.mail.message import QueuedMessage
 from posthouse.queue import record
 from posthouse.queue.queue_id import row_number
+from posthouse.queue.reserve import Reserve
 from posthouse.queue.store import Listed, QueueName
 
 HOLD, REQUEUE = 1, 2  # values of message.hold; 0 is free to be delivered
@@ -39,6 +40,27 @@ Row = tuple[Any, ...]
 
 def connect(path: str) -> sqlite3.Connection:
     """Open or create the store. A commit returns when the write-ahead log is on stable storage."""
+    try:
+        return _connect(path)
+    except sqlite3.Error as error:
+        # On a full disk even reading takes a little room: the log and its index.
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF not in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+            raise
+        Reserve(reserve_path(path)).give_up()
+        return _connect(path)
+
+
+def limit_log(connection: sqlite3.Connection, size: int) -> None:
+    """Copy the write-ahead log into the database when it has so many bytes, at most 8 MB."""
+    connection.execute(f"PRAGMA wal_autocheckpoint = {max(16, min(2000, size // 4096))}")
+
+
+def reserve_path(path: str) -> str:
+    """Where the reserve of the store at path is."""
+    return f"{path}.reserve"
+
+
+def _connect(path: str) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256, timeout=10)
     connection.execute("PRAGMA page_size = 4096")
     connection.execute("PRAGMA journal_mode = WAL")
@@ -49,8 +71,9 @@ def connect(path: str) -> sqlite3.Connection:
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if version > SCHEMA_VERSION:
         raise sqlite3.DatabaseError(f"{path} was written by a later version (schema {version})")
-    connection.executescript(_SCHEMA)
-    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    if version < SCHEMA_VERSION:
+        connection.executescript(_SCHEMA)
+        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
     return connection
 
 

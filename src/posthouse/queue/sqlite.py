@@ -15,6 +15,7 @@ from posthouse.mail.status import Status
 from posthouse.queue import orphans, record, rows, spool
 from posthouse.queue.commit import CommitThread, is_full
 from posthouse.queue.queue_id import row_number
+from posthouse.queue.reserve import Reserve
 from posthouse.queue.store import Listed, Settlement
 
 _FULL = Status("4.3.1", 452, "Insufficient system storage")
@@ -46,6 +47,7 @@ class StoreFile:
 
     def __init__(self, path: str, spool_directory: str) -> None:
         self.path, self.spool_directory = path, spool_directory
+        self._reserve = Reserve(rows.reserve_path(path))
         self._lock = -1
         self._taken_out: set[int] = set()
         self._connection: sqlite3.Connection | None = None
@@ -58,6 +60,8 @@ class StoreFile:
         try:
             self._connection = rows.connect(self.path)
             orphans.remove_orphans(self.path, self.spool_directory)
+            self._reserve.hold()
+            rows.limit_log(self._connection, self._reserve.log_limit)
         except BaseException:
             os.close(self._lock)
             raise
@@ -78,12 +82,29 @@ class StoreFile:
         """Puts and settlements in one transaction, then the calls. Where that fails, each for itself."""
         writes = [item for item in work if not isinstance(item, _Call)]
         failed: dict[int, TemporaryFailure] = {}
-        if writes and self._apply(writes):
-            for item in writes:
-                failure = self._apply([item])
-                if failure:
-                    failed[id(item)] = failure
+        if not self._reserve.hold():
+            failed = {id(item): TemporaryFailure(_FULL) for item in writes if isinstance(item, _Put)}
+            writes = [item for item in writes if isinstance(item, _Settle)]
+        if writes and (failure := self._apply(writes)):
+            self._apply_each(writes, failed, is_full=failure.status.dsn == _FULL.dsn)
         return [self._call(item) if isinstance(item, _Call) else failed.get(id(item)) for item in work]
+
+    def _apply_each(self, writes: list[Any], failed: dict[int, TemporaryFailure], *, is_full: bool) -> None:
+        """Each for itself. On a full disk what ends a delivery gets the reserve, and new mail is refused."""
+        if is_full and any(isinstance(item, _Settle) for item in writes):
+            self._reserve.give_up()
+            self._reuse_log()
+        for item in writes:
+            refused = is_full and isinstance(item, _Put) and not self._reserve.hold()
+            if failure := TemporaryFailure(_FULL) if refused else self._apply([item]):
+                failed[id(item)] = failure
+
+    def _reuse_log(self) -> None:
+        """Have the write-ahead log begin again at its start, where it needs no more room."""
+        try:
+            self.connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
+        except sqlite3.Error:
+            return  # the next round of records will try again
 
     def _call(self, item: _Call) -> Any:
         try:
