@@ -41,3 +41,7 @@ def main(argv: list[str] | None = None) -> int:
         if sys.stderr.isatty():
             print(f"{label}: {text}", file=sys.stderr)
     return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
