@@ -37,12 +37,13 @@ _PLACE = re.compile(r"(?P<file>.+?), line (?P<line>\d+): (?P<text>.*)", re.DOTAL
 class Judgement:
     """findings in the order of files and lines; a proof for each smtpd service that strangers can reach.
 
-    local: the names of smtpd services that listen on this machine only.
+    local: the names of smtpd services that listen on this machine only. views: the settings of those with a proof.
     """
 
     findings: list[Finding] = field(default_factory=list)
     proofs: list[Proof] = field(default_factory=list)
     local: list[str] = field(default_factory=list)
+    views: dict[str, Settings] = field(default_factory=dict)
 
 
 def judge(settings: Settings, services: Sequence[Service]) -> Judgement:
@@ -102,6 +103,7 @@ def _judge_relay(service: Service, view: Settings, found: Judgement) -> None:
         found.findings += _too_trusting(view, house)
         proof = prove_service(service.name, view, house)
         found.proofs.append(proof)
+        found.views[service.name] = view
         found.findings += _about_relay(service, view, proof, is_wanted=is_wanted)
         if proof.state is not State.OPEN:
             closed_relay_check(view)
