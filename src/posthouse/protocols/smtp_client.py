@@ -13,7 +13,6 @@ MAX_LINE = 8192
 
 _REPLY_LINE = re.compile(rb"(\d{3})(?:([ -])(.*))?\Z", re.DOTALL)
 _DSN = re.compile(r"[245]\.\d{1,3}\.\d{1,3}(?=\s|$)")
-_LONG_LINE = re.compile(rb"[^\n]{999}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,14 +140,24 @@ def wire_form(content: bytes, line_limit: int = 0) -> bytes:
 
 
 def _break_long_lines(content: bytes, limit: int) -> bytes:
-    pattern = _LONG_LINE if limit == 998 else re.compile(rb"[^\n]{%d}" % (limit + 1))
-    if not pattern.search(content):
+    if not _has_line_above(content, limit):
         return content
     pieces = []
     for line in content.split(b"\n"):
         parts = [line[:limit]] + [line[at : at + limit - 1] for at in range(limit, len(line), limit - 1)]
         pieces.append(b"\n ".join(parts))
     return b"\n".join(pieces)
+
+
+def _has_line_above(content: bytes, limit: int) -> bool:
+    """Whether some line has more than limit bytes: looks backwards for a line end, a whole limit at a time."""
+    start, size = 0, len(content)
+    while size - start > limit:
+        end = content.rfind(b"\n", start, start + limit + 1)
+        if end < 0:
+            return True
+        start = end + 1
+    return False
 
 
 def xtext(text: str) -> str:
