@@ -174,7 +174,8 @@ async def _add_recipient(work: Work, address: str, parameters: str) -> None:
         else:
             work.log.warning(maillog.ignored_parameter(work.queue_id, word))
     last = work.last_recipient
-    await add_recipient(work, Recipient(_internal(address), "", orcpt, notify))
+    known = await work.rewriter.rewrite("local", _internal(address))
+    await add_recipient(work, Recipient(known, "", orcpt, notify))
     work.last_recipient = last
 
 

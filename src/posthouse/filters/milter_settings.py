@@ -71,12 +71,13 @@ class MacroLists:
 
 def macro_lists(settings: Settings) -> MacroLists:
     """The milter_*_macros of a service."""
-    stages = {stage: _names(settings.items(name)) for stage, name in _MACRO_PARAMETERS.items()}
-    return MacroLists(stages, _names(settings.items("milter_unknown_command_macros")), _defaults(settings))
+    stages = {stage: _names(split_items(settings.text(name))) for stage, name in _MACRO_PARAMETERS.items()}
+    unknown = _names(split_items(settings.text("milter_unknown_command_macros")))
+    return MacroLists(stages, unknown, _defaults(settings))
 
 
 def _names(items: Iterable[str]) -> tuple[str, ...]:
-    """Names as milters know them: long ones in braces, which a list of main.cf may have lost."""
+    """Names as milters know them: long ones in braces."""
     return tuple(name if len(name) == 1 or name.startswith("{") else f"{{{name}}}" for name in items)
 
 

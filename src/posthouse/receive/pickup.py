@@ -13,6 +13,7 @@ import pwd
 import stat
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import BinaryIO
 
 from posthouse.config.master_cf import Service
@@ -66,6 +67,7 @@ class Pickup:
         self._spool = os.path.join(settings.text("queue_directory"), "posthouse", "spool")
         self._submitters = StringList(settings, "authorized_submit_users")
         self._interval = float(service.wakeup if service is not None and service.wakeup else 60)
+        self._content_filter = settings.text("content_filter")
         self._skip = Skip.NOTHING
         for word in settings.items("receive_override_options"):
             self._skip |= OVERRIDES.get(word, Skip.NOTHING)
@@ -213,6 +215,8 @@ class Pickup:
             raise NotTaken(str(problem), for_good=True) from None
         if not envelope.recipients:
             raise NotTaken("no recipients", for_good=True)
+        if self._content_filter:
+            envelope = replace(envelope, content_filter=self._content_filter)
         intake = self._house.intake
         assert intake is not None
         queue_id = intake.new_queue_id()

@@ -141,7 +141,9 @@ class SessionMilters:
             return None
         first = transaction.recipients[0].address
         self._about["{rcpt_addr}"] = first
-        return self._obey(await self.milters.data(), where, first)
+        ruling = await self.milters.data()
+        self._about = {}  # with the content come no macros about the envelope
+        return self._obey(ruling, where, first)
 
     async def unknown(self, command: str, otherwise: Reply) -> Reply:
         """A command that we do not know."""
