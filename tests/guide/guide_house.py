@@ -97,6 +97,8 @@ class GuideHouse:
             text = text.replace(f"[127.0.0.1]:{here}", f"[{host}]" + (f":{port}" if port else ""))
         for page, here in self.paths.items():
             text = text.replace(str(here), page)
+        # These tests run with one account for all.
+        text = re.sub(r"(?m)^.*default_privs and mail_owner specify the same user.*\n", "", text)
         return text.replace("connect from localhost[127.0.0.1]", f"connect from {CLIENT}[{STRANGER}]")
 
     # -- configuration
@@ -203,6 +205,8 @@ class GuideHouse:
                 shown = shown.replace(str(folder), "/etc/postfix")
             if fits(expected, shown):
                 break
+        if os.environ.get("GUIDE_SHOWS"):
+            print(f"$ {line}\n{shown}")
         assert fits(expected, shown), f"$ {line}\nprints:\n{shown}\nand not:\n{expected}\nlog:\n{self.log()}"
         if line == "postfix start":
             self.runs, self.stale = True, False
