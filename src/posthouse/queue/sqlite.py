@@ -50,6 +50,7 @@ class StoreFile:
         self._reserve = Reserve(rows.reserve_path(path))
         self._lock = -1
         self._taken_out: set[int] = set()
+        self._may_have_files = True
         self._connection: sqlite3.Connection | None = None
 
     def open(self) -> None:
@@ -123,7 +124,9 @@ class StoreFile:
         for item in settles:
             puts.extend(item.children)
         try:
-            self._sync_bodies([item.body for item in puts if item.body is not None])
+            if bodies := [item.body for item in puts if item.body is not None]:
+                self._may_have_files = True
+                self._sync_bodies(bodies)
             connection.execute("BEGIN IMMEDIATE")
             if self._taken_out:
                 rows.remove(connection, [item.row[0] for item in puts if item.row[0] in self._taken_out])
@@ -151,11 +154,13 @@ class StoreFile:
     def _sync_bodies(self, bodies: list[str]) -> None:
         for body in bodies:
             spool.sync_body(body)
-        if bodies:
-            spool.sync_directory(self.spool_directory)
+        spool.sync_directory(self.spool_directory)
 
     def _files_of(self, numbers: list[int]) -> list[str]:
-        if not numbers or not self.connection.execute("SELECT 1 FROM message WHERE spooled IS NOT NULL").fetchone():
+        if not numbers or not self._may_have_files:
+            return []
+        if not self.connection.execute("SELECT 1 FROM message WHERE spooled IS NOT NULL").fetchone():
+            self._may_have_files = False
             return []
         found = []
         for number in numbers:
@@ -254,7 +259,9 @@ class SqliteStore:
 
     async def settle(self, settlement: Settlement) -> None:
         children = tuple(_put(child) for child in settlement.children)
-        await self._thread.submit(_Settle(row_number(settlement.queue_id), settlement, children))
+        # Nobody waits for the end of a message: until it is recorded, a crash could only deliver it again.
+        patient = settlement.finished and not children
+        await self._thread.submit(_Settle(row_number(settlement.queue_id), settlement, children), patient=patient)
 
     async def _call(self, action: Callable[[sqlite3.Connection], Any]) -> Any:
         return await self._thread.submit(_Call(action))
