@@ -135,8 +135,8 @@ def main() -> int:
 def _away_from_the_turn_of_a_second() -> None:
     """Both count whole seconds; a request must not fall on either side of the turn."""
     fraction = time.time() % 1
-    if fraction > 0.93:
-        time.sleep(1.002 - fraction)
+    if fraction > 0.8:
+        time.sleep(1.01 - fraction)
 
 
 if __name__ == "__main__":
