@@ -12,6 +12,7 @@ from posthouse.backstage.verify import AddressVerifier
 from posthouse.config.master_cf import Service
 from posthouse.config.settings import Settings
 from posthouse.deliver.agent_host.client import AgentClient
+from posthouse.master import scanning
 from posthouse.master.intake import HouseIntake
 from posthouse.master.setup import PICKUP_SOCKET, Setup
 from posthouse.master.shares import Shares
@@ -155,17 +156,21 @@ class Wiring:
             service = self._service_of(endpoint)
             if service is not None and service.command == "spawn":
                 self._serve_spawn(service, sock)
-            if service is None or service.command != "smtpd":
+            if service is None or service.command not in ("smtpd", scanning.COMMAND):
                 continue
             smtpd = self._smtpds.get(endpoint.service)
             if smtpd is None:
-                smtpd = SmtpdService(service, self.house.settings_of(service), self.house)
-                self._smtpds[endpoint.service] = smtpd
+                smtpd = self._smtpds[endpoint.service] = self._smtpd(service)
             copy = sock.dup()
             if endpoint.family == socket.AF_UNIX:
                 self._servers.append(await loop.create_unix_server(smtpd.protocol_factory, sock=copy))
             else:
                 self._servers.append(await loop.create_server(smtpd.protocol_factory, sock=copy))
+
+    def _smtpd(self, service: Service) -> SmtpdService:
+        if service.command == scanning.COMMAND:
+            return scanning.scan_service(service, self.house)
+        return SmtpdService(service, self.house.settings_of(service), self.house)
 
     def _serve_spawn(self, service: Service, sock: socket.socket) -> None:
         spawn = SpawnService(service, self.house.settings_of(service), self.house)
