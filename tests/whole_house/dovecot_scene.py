@@ -13,9 +13,8 @@ import socket
 import subprocess
 from pathlib import Path
 
-from house_scene import WholeHouse, free_port, until
-
 import certificates
+from whole_house.house_scene import WholeHouse, free_port, until
 
 EXAMPLES = Path(__file__).parents[2] / "examples/dovecot"
 

@@ -8,10 +8,10 @@ import ssl
 import subprocess
 
 import pytest
-from dovecot_scene import EXAMPLES, Dovecot, House
-from house_scene import free_port, until
 
 import certificates
+from whole_house.dovecot_scene import EXAMPLES, Dovecot, House
+from whole_house.house_scene import free_port, until
 
 pytestmark = [
     pytest.mark.skipif(os.getuid() != 0, reason="Dovecot changes its user"),
