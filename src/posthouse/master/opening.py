@@ -7,11 +7,13 @@ import importlib
 import os
 import signal
 import time
+import traceback
 from collections.abc import Callable
 
 from posthouse.errors import ConfigError
 from posthouse.master import pid_file, setup
 from posthouse.system import processes
+from posthouse.system.log import DaemonLog
 from posthouse.system.log_sinks import Sink
 
 START_LIMIT_S = 60.0
@@ -105,7 +107,17 @@ def _in_background(first: setup.Setup, sink: Sink, lock: int) -> int:
 def _master(first: setup.Setup, sink: Sink, announce: Announce) -> int:
     from posthouse.master.supervisor import Master
 
-    return Master(first, sink, announce).run()
+    try:
+        return Master(first, sink, announce).run()
+    except Exception as trouble:
+        _complain(DaemonLog(f"{first.settings.text('syslog_name')}/master", sink), trouble)
+        raise
+
+
+def _complain(log: DaemonLog, trouble: Exception) -> None:
+    """A mistake of ours that ends the house must not do so in silence."""
+    for line in "".join(traceback.format_exception(trouble)).splitlines():
+        log.error(line)
 
 
 def _tell(fd: int, trouble: str) -> None:

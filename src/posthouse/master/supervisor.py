@@ -50,7 +50,7 @@ class Master:
             for key, _ in self._selector.select(self._patience_left()):
                 if key.data is None:
                     self._take_signals()
-                else:
+                elif self._children.get(key.data.pid) is key.data:  # else it was buried just now
                     self._listen_to(key.data)
             self._on_time()
         self._sink.flush()
