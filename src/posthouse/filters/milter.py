@@ -392,5 +392,5 @@ def _reason(problem: Exception) -> str:
     if isinstance(problem, TimeoutError) and not problem.errno:
         return "Connection timed out"
     if isinstance(problem, OSError) and problem.errno:
-        return os.strerror(problem.errno)
+        return os.strerror(problem.errno) if problem.errno > 0 else problem.strerror or _END
     return str(problem) or _END

@@ -6,7 +6,7 @@ import os
 from typing import BinaryIO
 
 from posthouse.mail.content import Content, FilePart
-from posthouse.protocols.smtp_data import end_of_header, is_from_line, split_content
+from posthouse.protocols.smtp_data import end_of_header, mark_from_lines, split_content
 
 SPOOL_ABOVE = 1_000_000  # bytes kept in memory
 
@@ -75,8 +75,7 @@ class ContentSpool:
     def _open_file(self) -> None:
         data = b"".join(self._chunks)
         self._chunks = []
-        if is_from_line(data):
-            data = b"X-Mailbox-Line: " + data
+        data = mark_from_lines(data)
         end = end_of_header(data)
         self._header, data = data[:end], data[end:]
         try:

@@ -177,7 +177,10 @@ class Conversation(asyncio.Protocol):
     def new_spool(self) -> ContentSpool:
         """Where the message's content goes."""
         rules = self.service.rules
-        return ContentSpool(f"{rules.queue_directory}/posthouse/spool", self.queue_id, rules.size_limit)
+        name = self.queue_id
+        if not name and self.service.house.intake is not None:  # behind smtpd_proxy_filter it has none
+            name = self.service.house.intake.new_queue_id()
+        return ContentSpool(f"{rules.queue_directory}/posthouse/spool", name, rules.size_limit)
 
     def forget_transaction(self) -> None:
         """After RSET, HELO, and each message."""

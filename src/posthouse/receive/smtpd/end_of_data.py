@@ -15,6 +15,7 @@ from posthouse.maillog import smtpd as lines
 from posthouse.protocols.smtp_server import Reply, ok, refuse
 from posthouse.receive.smtpd.checks import obey
 from posthouse.receive.smtpd.milters import as_reply
+from posthouse.receive.smtpd.proxy_filter import pass_content
 from posthouse.receive.smtpd.queue_file_size import exceeds_limit
 from posthouse.receive.smtpd.received import protocol_word, received_field
 from posthouse.services.intake import Accepted, Discarded, Refused, Skip, Submission
@@ -87,7 +88,28 @@ async def hand_to_cleanup(session: Session, transaction: Transaction, spool: Con
             return as_reply(_with_code(status))
 
 
-STEPS: tuple[Step, ...] = (refuse_what_has_no_room, refuse_what_is_too_big, ask_policy, hand_to_cleanup)
+async def hand_to_filter(session: Session, transaction: Transaction, spool: ContentSpool) -> Reply | None:
+    """smtpd_proxy_filter: the filter takes the message, and answers; it will come back through another service."""
+    proxy = session.service.proxy
+    if proxy is None:
+        return None
+    header, body = spool.close()
+    transaction.spool = None
+    try:
+        if transaction.discard is not None:
+            return ok("Ok: queued as NOQUEUE")
+        reply = await pass_content(session, transaction, proxy, (_fields_on_top(session, transaction) + header, body))
+    finally:
+        _drop_file(body)
+    if reply.status.code < 300:
+        session.errors = session.junk = 0
+        session.blames = frozenset()
+    return reply
+
+
+STEPS: tuple[Step, ...] = (
+    refuse_what_has_no_room, refuse_what_is_too_big, ask_policy, hand_to_filter, hand_to_cleanup,
+)  # fmt: skip
 
 
 async def end_message(session: Session) -> Reply | None:

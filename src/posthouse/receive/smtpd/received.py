@@ -26,11 +26,12 @@ def received_field(session: Session, transaction: Transaction, now: float) -> by
     rules, request, queue_id = session.service.rules, session.request, session.queue_id
     server, tls = session.service.tls, session.tls
     tls_lines = tls.received_lines() if tls is not None and server is not None and server.rules.in_received else ()
+    ident = f" id {queue_id}" if queue_id else ""  # with smtpd_proxy_filter there is none yet
     one = len(transaction.recipients) == 1
     tail = f"\n\tfor <{quote_address(transaction.recipients[0].address)}>; " if one else ";\n\t"
     tail = f"{tail}{mail_date(now)}\n"
     if rules.hide_session:
-        return f"Received: by {rules.myhostname} ({rules.mail_name}) id {queue_id}{tail}".encode(
+        return f"Received: by {rules.myhostname} ({rules.mail_name}){ident}{tail}".encode(
             "utf-8", "surrogateescape"
         )
     address = f"IPv6:{request.client_address}" if ":" in request.client_address else request.client_address
@@ -39,5 +40,5 @@ def received_field(session: Session, transaction: Transaction, now: float) -> by
     if rules.authenticated_header and request.sasl_username:
         lines.append(f"(Authenticated sender: {request.sasl_username})")
     word = protocol_word(request, utf8=transaction.parameters.smtputf8)
-    lines.append(f"by {rules.myhostname} ({rules.mail_name}) with {word} id {queue_id}")
+    lines.append(f"by {rules.myhostname} ({rules.mail_name}) with {word}{ident}")
     return ("Received: " + "\n\t".join(lines) + tail).encode("utf-8", "surrogateescape")

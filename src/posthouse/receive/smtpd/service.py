@@ -9,6 +9,7 @@ import os
 from posthouse.config.master_cf import Service
 from posthouse.config.settings import Settings
 from posthouse.errors import LookupFailed
+from posthouse.filters.smtpd_proxy_filter import proxy_rule
 from posthouse.lookup.maps import Maps, open_maps
 from posthouse.lookup.match_list import HostList, MatchList, StringList
 from posthouse.maillog import smtpd as lines
@@ -70,6 +71,7 @@ class SmtpdService:
         has_logins = settings.flag("smtpd_sasl_auth_enable") and not stand_alone
         self.logins = Logins(settings, self.log) if has_logins else None
         self.milters = None if stand_alone else open_milters(settings)
+        self.proxy = None if stand_alone else proxy_rule(settings)
         self.limits: Limits = self.rules.limits
         self.stress = self.rules.stress
         self.command_filter: Maps | None = _maps(settings, "smtpd_command_filter")

@@ -9,6 +9,7 @@ from posthouse.policy.verdict import Action, Effect
 from posthouse.protocols.smtp_data import ChunkDecoder
 from posthouse.protocols.smtp_server import MailParameters
 from posthouse.receive.smtpd.content_spool import ContentSpool
+from posthouse.receive.smtpd.proxy_filter import ProxyPassage
 
 
 @dataclass(slots=True)
@@ -30,6 +31,7 @@ class Transaction:
     content_filter: str = ""
     chunks: ChunkDecoder | None = None  # set by the first BDAT
     spool: ContentSpool | None = None
+    passage: ProxyPassage | None = None  # with smtpd_proxy_filter
 
     def apply(self, actions: tuple[Action, ...]) -> None:
         """Take note of what an access table wants."""
@@ -50,6 +52,8 @@ class Transaction:
 
     def drop(self) -> None:
         """It ends without a message."""
+        if self.passage is not None:
+            self.passage.close()
         if self.spool is not None:
             self.spool.discard()
             self.spool = None

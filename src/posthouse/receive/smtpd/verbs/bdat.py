@@ -10,6 +10,7 @@ from posthouse.protocols.smtp_server import Reply, ok, refuse
 from posthouse.receive.smtpd.checks import obey
 from posthouse.receive.smtpd.end_of_data import TOO_BIG, end_message
 from posthouse.receive.smtpd.incoming import ChunkContent
+from posthouse.receive.smtpd.proxy_filter import pass_data
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -69,6 +70,8 @@ async def _refused(session: Session, size: int, last: bool) -> Reply | None:
         refused = await obey(session, session.service.gate.data(session.request), "BDAT", only)
         if refused is None and session.milters is not None:
             refused = await session.milters.data("BDAT")
+        if refused is None and session.service.proxy is not None:
+            refused = await pass_data(session, session.service.proxy)
         if refused is not None:
             return refused
         session.request.protocol_state = "END-OF-MESSAGE"

@@ -11,6 +11,7 @@ from posthouse.protocols.smtp_server import Reply, refuse
 from posthouse.receive.smtpd.checks import obey
 from posthouse.receive.smtpd.end_of_data import end_message
 from posthouse.receive.smtpd.incoming import DataContent
+from posthouse.receive.smtpd.proxy_filter import pass_data
 
 if TYPE_CHECKING:
     from posthouse.receive.smtpd.session import Session
@@ -39,6 +40,8 @@ async def answer(session: Session, arguments: str) -> Reply | None:
     refused = await obey(session, session.service.gate.data(request), "DATA", only)
     if refused is None and session.milters is not None:
         refused = await session.milters.data("DATA")
+    if refused is None and session.service.proxy is not None:
+        refused = await pass_data(session, session.service.proxy)
     if refused is not None:
         return refused
     request.protocol_state = "END-OF-MESSAGE"

@@ -9,6 +9,7 @@ from posthouse.maillog import smtpd as lines
 from posthouse.protocols.smtp_address import BadAddress, extract_address
 from posthouse.protocols.smtp_server import CommandSyntax, Reply, address_words, mail_parameters, ok, refuse
 from posthouse.receive.smtpd.checks import obey, refuse_logged
+from posthouse.receive.smtpd.proxy_filter import note_sender
 from posthouse.receive.smtpd.transaction import Transaction
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ async def _begin(session: Session, sender: str, parameters: MailParameters, word
     request.sasl_sender = "" if parameters.auth == "<>" else lines.printable(parameters.auth, 250)
     now = time.time()
     request.instance = service.next_instance(now)
-    transaction = session.transaction = Transaction(sender, parameters, service.rewrite_context.of(request), now, verp)
+    transaction = session.transaction = Transaction(sender, parameters, _rewrite_context(session), now, verp)
     refused = await obey(session, service.gate.mail(request), "MAIL")
     if refused is None and session.milters is not None:
         refused = await session.milters.mail(words)
@@ -86,10 +87,18 @@ async def _begin(session: Session, sender: str, parameters: MailParameters, word
     if refused is not None:
         session.forget_transaction()
         return refused
-    if not service.rules.delay_open:
+    if service.proxy is not None:
+        note_sender(transaction, words)
+    elif not service.rules.delay_open:
         session.open_queue_file()
     del transaction
     return _OK
+
+
+def _rewrite_context(session: Session) -> str:
+    """Whose mail it is in the end, as a filter before or behind the queue has told (XFORWARD SOURCE)."""
+    told = "" if session.xforward is None else session.xforward.get("SOURCE", "")
+    return told.lower() if told in ("LOCAL", "REMOTE") else session.service.rewrite_context.of(session.request)
 
 
 def _verp(session: Session, parameters: MailParameters) -> str | None:

@@ -9,6 +9,7 @@ from posthouse.maillog import smtpd as lines
 from posthouse.protocols.smtp_address import BadAddress, extract_address
 from posthouse.protocols.smtp_server import CommandSyntax, Reply, address_words, ok, rcpt_parameters, refuse
 from posthouse.receive.smtpd.checks import obey
+from posthouse.receive.smtpd.proxy_filter import pass_recipient
 
 if TYPE_CHECKING:
     from posthouse.receive.smtpd.session import Session
@@ -82,7 +83,12 @@ async def _accept(session: Session, transaction: Transaction, recipient: Recipie
             await session.milters.refused_rcpt(words, refused)
     if refused is not None:
         return refused
-    if not session.queue_id:
+    proxy = session.service.proxy
+    if proxy is not None and transaction.passage is not None:
+        refused = await pass_recipient(session, transaction.passage, words, proxy)
+        if refused is not None:
+            return refused
+    elif not session.queue_id:
         session.open_queue_file()
     transaction.recipients.append(recipient)
     request.recipient_count = len(transaction.recipients)
