@@ -117,6 +117,7 @@ async def _ask_with_trace(rules: tuple[Rule, ...], check: Check, source: RuleLis
         settled: Permit | Refuse | None = None
         stopped: StopEvaluation | None = None
         before = dict(check.postponed)
+        of_outer_rule, trace.facts = trace.facts, []
         try:
             settled = await ask_all((rule,), check)
         except StopEvaluation as stop:
@@ -124,6 +125,7 @@ async def _ask_with_trace(rules: tuple[Rule, ...], check: Check, source: RuleLis
         said = _in_words(settled, stopped, before, check)
         parameter, place = (source.parameter, source.place) if source else ("", None)
         trace.entries.insert(position, Entry(rule.text, parameter, place, check.depth, trace.take_facts(), said))
+        trace.facts = of_outer_rule
         if stopped is not None:
             raise stopped
         if settled is not None:

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 from posthouse.config.settings import Settings
 from posthouse.config.word_places import place_of_word
+from posthouse.policy.proof.contents import read_contents
 from posthouse.policy.proof.relay import Proof, State
 from posthouse.policy.request import Request
-from posthouse.policy.trace import Entry
+from posthouse.policy.trace import Entry, Fact
 
 
 def in_words(proof: Proof) -> str:
@@ -57,7 +58,17 @@ def trace_lines(trace: tuple[Entry, ...], settings: Settings, indent: str = "   
         place = f"{where(settings, entry.parameter, entry.rule)}: {entry.parameter}: " if entry.parameter else ""
         yield f"{indent}{inner}{place}{entry.rule}: {entry.answer}"
         for fact in entry.facts:
-            yield f"{indent}{inner}   {fact.kind} {fact.where}: {fact.key}: {found(fact.answer)}"
+            yield f"{indent}{inner}   {fact.kind} {fact.where}: {fact.key}: {found(fact.answer)}{_line_of(fact, settings)}"
+
+
+def _line_of(fact: Fact, settings: Settings) -> str:
+    """Where an access table says so, as far as its text is there to be read."""
+    if fact.kind != "table" or fact.answer is None or ":" not in fact.where:
+        return ""
+    for line in read_contents(fact.where, settings).lines:
+        if line.number and (line.key.lower() == fact.key.lower() or (line.is_pattern and line.value == fact.answer)):
+            return f" ({line.place})"
+    return ""
 
 
 def found(answer: str | None) -> str:
