@@ -113,7 +113,7 @@ def test_resent_recipients_take_the_place_of_the_others(queue, monkeypatch):
 def test_a_message_above_the_limit_is_not_left(queue, monkeypatch, capsys):
     with open(queue / "main.cf", "a") as file:
         file.write("message_size_limit = 1000\n")
-    assert run(queue, monkeypatch, ["x"], b"a: b\n\n" + b"x" * 2000) == 69
+    assert run(queue, monkeypatch, ["x"], b"a: b\n\n" + b"x" * 2000) == 75
     assert "message file too big" in capsys.readouterr().err
     assert not list((queue / "maildrop").iterdir())
 

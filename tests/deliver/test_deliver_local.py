@@ -242,3 +242,21 @@ async def test_luser_relay_takes_mail_for_unknown_users(local):
     scene = local(main_cf="luser_relay = lost+${user}@elsewhere.test\n")
     assert texts(await scene.local("nosuch-user")) == ["2.0.0 forwarded as QID0"]
     assert scene.intake.taken[0].envelope.recipients[0].address == "lost+nosuch-user@elsewhere.test"
+
+
+async def test_luser_relay_gets_no_extension_that_its_name_does_not_have(local):
+    scene = local(main_cf="luser_relay = ${user}+lost@elsewhere.test\nrecipient_delimiter = +\n")
+    assert texts(await scene.local("nosuch-user+tag")) == ["2.0.0 forwarded as QID0"]
+    assert scene.intake.taken[0].envelope.recipients[0].address == "nosuch-user+lost@elsewhere.test"
+
+
+def test_words_side_by_side_are_members_of_their_own_so_commands_with_spaces_need_quotes():
+    from posthouse.deliver.local.destinations import ToAddress, ToCommand, ToFile, read_destinations
+
+    assert list(read_destinations("ann ben")) == [ToAddress("ann"), ToAddress("ben")]
+    assert list(read_destinations("|cat > /tmp/x; exit 0")) == [
+        ToCommand("cat"), ToFile("/tmp/x"), ToAddress("exit"), ToAddress("0")
+    ]  # fmt: skip
+    assert list(read_destinations('"|cat > /tmp/x; exit 0"')) == [ToCommand("cat > /tmp/x; exit 0")]
+    assert list(read_destinations("Ann Example <ann@here.test>")) == [ToAddress("ann@here.test")]
+    assert list(read_destinations("ann @ here.test, ben")) == [ToAddress("ann@here.test"), ToAddress("ben")]

@@ -9,8 +9,13 @@ from collections.abc import Sequence
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; its exit code. -C names the configuration directory, other options of sendmail count for nothing."""
     from posthouse.commands import postqueue
+    from posthouse.commands.sendmail_options import EX_TEMPFAIL, MODES
 
     words = list(sys.argv[1:] if arguments is None else arguments)
+    bad = next((word for word in words if word.startswith("-b") and word[2:3] not in MODES), None)
+    if bad is not None:
+        print(f"mailq: fatal: unsupported: {bad[:3]}", file=sys.stderr)
+        return EX_TEMPFAIL
     directory: list[str] = []
     for at, word in enumerate(words):
         if word.startswith("-C"):

@@ -16,7 +16,7 @@ from posthouse.queue import asking
 from posthouse.queue.queue_id import is_queue_id
 
 USAGE = "postqueue -f | postqueue -i queueid | postqueue -j | postqueue -p | postqueue -s site"
-EX_NOPERM, EX_UNAVAILABLE = 77, 69
+EX_UNAVAILABLE = 69
 _DOWN = "Mail system is down -- accessing queue directly (Connect to the Postfix showq service: Connection refused)"
 _LONG = "----Queue ID----- --Size-- ---Arrival Time---- --Sender/Recipient------"
 _SHORT = "-Queue ID-  --Size-- ----Arrival Time---- -Sender/Recipient-------"
@@ -61,7 +61,7 @@ def _allow(settings: Settings, parameter: str, what: str) -> None:
     """Root may always; others as the parameter's list of users says."""
     if not authorized_users.may(settings, parameter):
         uid = os.getuid()
-        raise Fatal(f"User {authorized_users.login_name(uid)}({uid}) is not allowed to {what}", EX_NOPERM)
+        raise Fatal(f"User {authorized_users.login_name(uid)}({uid}) is not allowed to {what}", EX_UNAVAILABLE)
 
 
 def _connections(settings: Settings) -> list[Any]:

@@ -15,7 +15,8 @@ from posthouse.commands import authorized_users
 from posthouse.commands.sendmail_options import (
     EX_OK,
     EX_TEMPFAIL,
-    EX_UNAVAILABLE,
+    VERP_CHARACTERS,
+    VERP_LENGTH,
     Options,
     Stop,
     program,
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 HEADER_LIMIT = 1 << 20
 CHUNK = 1 << 20
-VERP_CHARACTERS = "-=+"
 NEEDS_NO_RECIPIENT = {"d": "daemon", "i": "alias initialization", "p": "display queue", "s": "stand-alone SMTP"}
 NO_RECIPIENTS = "Recipient addresses must be specified on the command line or via the -t option"
 
@@ -63,11 +63,23 @@ def _run(words: list[str], loaded: list[Settings]) -> int:
     try:
         settings = load(options.config_directory)
     except ConfigError as problem:
+        if options.config_directory and os.getuid() != 0:
+            _refuse_directory(options.config_directory)
         raise Stop(str(problem)) from None
     loaded.append(settings)
     if trouble is not None:
         raise trouble
     return _do(options, settings)
+
+
+def _refuse_directory(directory: str) -> None:
+    """An ordinary user may name a configuration that root has approved of."""
+    from posthouse.config.settings import directory_of
+
+    print(f"{program()}: error: unauthorized configuration directory name: {directory}", file=sys.stderr)
+    names = ("alternate_config_directories", "multi_instance_directories")
+    lines = " or ".join(f'"{name} = {directory}"' for name in names)
+    raise Stop(f"specify {lines} in {directory_of()}/main.cf")
 
 
 def _directory_among(words: list[str]) -> str | None:
@@ -101,10 +113,12 @@ def _do(options: Options, settings: Settings) -> int:
         case "i":
             return _newaliases(options, settings)
         case "d":
-            return _other("postfix", ["-c", settings.config_directory, "start"])
+            _other("postfix", ["-c", settings.config_directory, "start"])
+            return EX_OK  # as Postfix, which starts it in the background
         case "s":
             from posthouse.receive import stdin_session
 
+            _login(settings)
             return stdin_session.serve(settings, sys.stdin.buffer, sys.stdout.buffer)
         case _:
             return submit(options, settings)
@@ -175,7 +189,7 @@ def _login(settings: Settings) -> pwd.struct_passwd:
     except KeyError:
         raise Stop(f"no login name found for user ID {uid}", EX_TEMPFAIL) from None
     if not authorized_users.is_authorized(settings, "authorized_submit_users", entry.pw_name):
-        raise Stop(f"User {entry.pw_name}({uid}) is not allowed to submit mail", EX_UNAVAILABLE)
+        raise Stop(f"User {entry.pw_name}({uid}) is not allowed to submit mail")
     return entry
 
 
@@ -183,7 +197,7 @@ def _sender_of(options: Options, login: pwd.struct_passwd) -> str:
     if options.sender is None:
         return login.pw_name
     if not options.sender:
-        return login.pw_name
+        return ""
     from posthouse.protocols.header_recipients import addresses
 
     found = addresses(options.sender)
@@ -279,7 +293,7 @@ def _verp(options: Options, settings: Settings) -> str:
         return ""
     if not options.verp:
         return settings.text("default_verp_delimiters")
-    if len(options.verp) != 2 or any(letter not in VERP_CHARACTERS for letter in options.verp):
+    if len(options.verp) != VERP_LENGTH or any(letter not in VERP_CHARACTERS for letter in options.verp):
         raise Stop(f"-V requires two characters from {VERP_CHARACTERS}")
     return options.verp
 
@@ -294,7 +308,9 @@ def _leave(settings: Settings, envelope: Envelope, content: Iterable[bytes], who
     try:
         maildrop.leave(queue_directory, chain([first], content), limit and limit + len(first))
     except maildrop.TooLarge:
-        raise Stop(f"{who}: message file too big", EX_UNAVAILABLE) from None
+        print(f"postdrop: warning: uid={os.getuid()}: File too large", file=sys.stderr)
+        warn("mail_stream_cleanup: close error")
+        raise Stop(f"{who}: message file too big") from None
     except OSError as trouble:
         raise Stop(f"{who}: cannot leave the message in {queue_directory}/maildrop: {trouble.strerror}") from None
     maildrop.wake_pickup(queue_directory)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 EX_OK, EX_USAGE, EX_UNAVAILABLE, EX_TEMPFAIL = 0, 64, 69, 75
 ENVID_LIMIT = 100
+VERP_CHARACTERS, VERP_LENGTH = "-=+", 2
 MODES = frozenset("dimpsv")
 NOTIFY = {"never": 1, "success": 2, "failure": 4, "delay": 8}
 LETTERS = "A:B:C:F:GIL:N:O:R:UV:X:b:cd:e:f:h:imno:p:q:r:tvx"
@@ -82,7 +83,7 @@ def _joined(words: list[str]) -> Iterator[str]:
             yield word
             continue
         at_options = at_options and word.startswith("-") and word not in {"-", "--"}
-        if at_options and word in {"-q", "-d", "-L"}:
+        if at_options and word in {"-q", "-d"}:
             yield word + " "
             continue
         is_value = at_options and _wants_value(word)
@@ -103,8 +104,6 @@ def _apply(options: Options, letter: str, value: str) -> None:
             options.encoding = value.upper()
         case "n":
             raise Stop("-n option not supported")
-        case "X" if value.startswith("V"):
-            options.verp = value[1:]
         case "I":
             options.mode = "i"
         case "i":
@@ -152,10 +151,20 @@ def _ret(options: Options, value: str) -> None:
 
 
 def _envid(options: Options, value: str) -> None:
+    if len(value) == VERP_LENGTH and all(letter in VERP_CHARACTERS for letter in value):
+        warn(f"option -V{value} is deprecated with Postfix 2.3; specify -XV{value} instead")
+        options.verp = value
+        return
     if not (value.isprintable() and value.isascii() and len(value) <= ENVID_LIMIT):
         warn("bad -V option value -- ignored")
         return
     options.envid = value
+
+
+def _extension(options: Options, value: str) -> None:
+    if not value.startswith("V"):
+        raise Stop(f"unsupported: -X{value[:1]}")
+    options.verp = value[1:]
 
 
 def _mode(options: Options, value: str) -> None:
@@ -201,6 +210,7 @@ WITH_VALUE: dict[str, Callable[[Options, str], None]] = {
     "O": _long_option,
     "R": _ret,
     "V": _envid,
+    "X": _extension,
     "b": _mode,
     "f": _sender,
     "o": _old_option,

@@ -29,7 +29,10 @@ _FIELD = re.compile(r"\[[0-9;.]+\]|\d{1,3}")
 
 @dataclass(frozen=True, slots=True)
 class DnsList:
-    """domain, as it is asked and as $rbl_domain; written, as main.cf has it, is rbl_reply_maps' key; pattern is None (any address counts) or four sets of numbers."""
+    """domain, as it is asked and as $rbl_domain; written, as main.cf has it, is the key of rbl_reply_maps.
+
+    pattern is None (any address counts) or four sets of numbers.
+    """
 
     domain: str
     pattern: tuple[frozenset[int], ...] | None

@@ -130,12 +130,20 @@ def is_from_line(data: bytes) -> bool:
     return _FROM_LINE.match(data) is not None
 
 
+def mark_from_lines(data: bytes) -> bytes:
+    """Separators of mbox files before the header become fields."""
+    lines: list[bytes] = []
+    while is_from_line(data):
+        line, end, data = data.partition(b"\n")
+        lines.append(b"X-Mailbox-Line: " + line + end)
+    return b"".join(lines) + data if lines else data
+
+
 def split_content(data: bytes) -> tuple[bytes, bytes]:
     """(header, body) of a message with LF line ends. The body begins with the LF of the blank line, which is put in
     where the first line that is no header field comes without one (as cleanup(8) does).
     """
-    if is_from_line(data):
-        data = b"X-Mailbox-Line: " + data
+    data = mark_from_lines(data)
     end = end_of_header(data)
     header, body = data[:end], data[end:]
     if body and body[:1] != b"\n":

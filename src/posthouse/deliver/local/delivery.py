@@ -298,7 +298,7 @@ class LocalDelivery:
         values = names_for(attributes, self._progress.request.message.envelope.origin, self._rules.delimiters)
         allowed = self._local.settings.text("forward_expansion_filter")
         try:
-            address, used = expanded(template, values, allowed)
+            address, _ = expanded(template, values, allowed)
         except Unexpandable as problem:
             self._local.log.warning(f"bad luser_relay: {problem}")
             self._add(attributes, Status("4.3.5", 0, "mail system configuration error"))
@@ -306,8 +306,7 @@ class LocalDelivery:
         if attributes.level > _DEEPEST:
             self._add(attributes, Status("5.4.6", 0, f"possible luser_relay loop for {attributes.user}"))
             return
-        kept = "" if {"local", "extension", "recipient", "mailbox"} & used else attributes.extension
-        await self._deliver_address(replace(attributes, unmatched=kept), address)
+        await self._deliver_address(replace(attributes, unmatched=""), address)
 
     # Results
 

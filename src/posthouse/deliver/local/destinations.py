@@ -9,6 +9,7 @@ from posthouse.lookup.aliases_text import tokenize
 from posthouse.mail.address import unquote_address
 
 _INCLUDE = ":include:"
+_JOINING = (("special", "@"), ("special", "."), ("special", ":"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +47,10 @@ Token = tuple[str, str]
 def read_destinations(text: str) -> Iterator[Destination]:
     """The members of a list separated by commas."""
     for item in _items(text):
-        destination = _read(item)
-        if destination is not None:
-            yield destination
+        for words in _words(item):
+            destination = _read(words)
+            if destination is not None:
+                yield destination
 
 
 def read_lines(data: bytes, line_limit: int) -> Iterator[Destination]:
@@ -73,6 +75,22 @@ def _items(text: str) -> Iterator[list[Token]]:
         elif kind != "comment":
             item.append((kind, token))
     yield item
+
+
+def _words(item: list[Token]) -> Iterator[list[Token]]:
+    """Words side by side are members of their own where there are no <>: a command with spaces needs quotes."""
+    if ("special", "<") in item:
+        yield item
+        return
+    words: list[Token] = []
+    for place, token in enumerate(item):
+        neighbours = (*item[place - 1 : place], *item[place + 1 : place + 2])
+        if token == ("special", ">") or (token[0] == "space" and not any(near in _JOINING for near in neighbours)):
+            yield words
+            words = []
+        else:
+            words.append(token)
+    yield words
 
 
 def _read(item: list[Token]) -> Destination | None:

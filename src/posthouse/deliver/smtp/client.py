@@ -29,7 +29,7 @@ from posthouse.mail.status import Status
 from posthouse.services.delivery import DeliveryRequest, Report, Result, Target
 from posthouse.services.house import House
 
-_LOOP = "5.4.6"  # no other host is tried for mail that loops
+_LOOP = "5.4.6"
 _CLEAR = TlsPolicy(Level.NONE)
 
 
@@ -78,7 +78,7 @@ class SmtpAgent:
             attempt.last = Deferred(Status("4.3.5", 0, f"mail system configuration error: {error}"))
             hops = []
         await self._try_hops(attempt, hops)
-        if attempt.left and isinstance(attempt.last, Deferred) and self._rules.fallback:
+        if attempt.left and not _loops(attempt.last) and self._rules.fallback:
             await self._try_hops(attempt, parse_next_hops(self._rules.fallback))
         return self._report(attempt)
 
@@ -88,7 +88,7 @@ class SmtpAgent:
     async def _try_hops(self, attempt: Attempt, hops: list[NextHop]) -> None:
         for number, hop in enumerate(hops, 1):
             await self._try_hop(attempt, hop, is_last=number == len(hops) and not self._rules.fallback)
-            if not attempt.left or (isinstance(attempt.last, Bounced) and attempt.last.status.dsn == _LOOP):
+            if not attempt.left or _loops(attempt.last):
                 return
 
     async def _try_hop(self, attempt: Attempt, hop: NextHop, *, is_last: bool) -> None:
@@ -252,6 +252,11 @@ class SmtpAgent:
         )
         dead = last.status if attempt.left and isinstance(last, Deferred) else None
         return Report(results, destination_dead=dead)
+
+
+def _loops(last: Deferred | Bounced | None) -> bool:
+    """Whether the destination is this host: then no other host is tried."""
+    return isinstance(last, Bounced) and last.status.dsn == _LOOP
 
 
 def build(service: Service, settings: Settings, house: House) -> SmtpAgent:
