@@ -6,6 +6,7 @@ import shutil
 import smtplib
 import ssl
 import subprocess
+import sys
 
 import pytest
 
@@ -161,3 +162,55 @@ def test_curl_sends(scene):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     until(lambda: any("Subject: by curl" in text for text in mailbox(scene)))
+
+
+@pytest.fixture
+def first_house(tmp_path, scene):
+    """Another server, with logins of its own, which sends everything on to the scene's under verified TLS."""
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(0o755)
+    pair = certificates.make(tmp_path, "first", "first.example.com", "localhost", issuer=scene.authority)
+    next_hop = f"[127.0.0.1]:{scene.port}"
+    main_cf = f"""
+compatibility_level = 3.6
+myhostname = first.example.com
+mydestination =
+smtpd_sasl_type = posthouse
+smtpd_tls_chain_files = {pair.key} {pair.certificate}
+relayhost = {next_hop}
+smtp_tls_CAfile = {scene.authority.certificate}
+smtp_tls_policy_maps = inline:{{ {{ {next_hop} = secure match=mail.example.org }} }}
+smtp_tls_loglevel = 1
+mua_client_restrictions = permit_sasl_authenticated, reject
+mua_helo_restrictions =
+mua_sender_restrictions =
+"""
+    house = House(tmp_path / "house", main_cf, (EXAMPLES / "master.cf").read_text())
+    yield house
+    house.stop()
+
+
+@pytest.mark.skipif(not shutil.which("swaks"), reason="needs swaks")
+def test_from_a_login_on_one_server_over_verified_tls_to_imap_on_another(scene, first_house):
+    words = [
+        sys.executable,
+        "-m",
+        "posthouse.commands.posthouse",
+        "passwd",
+        "-c",
+        str(first_house.conf),
+        "add",
+        "sue@example.com",
+    ]
+    subprocess.run(words, input="a pass phrase\n", text=True, timeout=30, check=True)
+    first_house.start()
+    done = subprocess.run(
+        ["swaks", "--server", "127.0.0.1", "--port", str(first_house.submission), "--tls", "--auth", "PLAIN",
+         "--auth-user", "sue@example.com", "--auth-password", "a pass phrase", "--from", "sue@example.com",
+         "--to", "joe@example.org", "--header", "Subject: over two servers"],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    until(lambda: any("Subject: over two servers" in text for text in mailbox(scene)))
+    assert "Verified TLS connection established to 127.0.0.1[127.0.0.1]:" in first_house.log
+    assert "a pass phrase" not in first_house.log
