@@ -92,8 +92,6 @@ class Server(asyncio.DatagramProtocol):
 @pytest.fixture
 async def server():
     loop = asyncio.get_running_loop()
-    transport, protocol = await loop.create_datagram_endpoint(Server, local_addr=("127.0.0.1", 0))
-    port = transport.get_extra_info("sockname")[1]
 
     async def over_tcp(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         (length,) = struct.unpack("!H", await reader.readexactly(2))
@@ -102,7 +100,16 @@ async def server():
         await writer.drain()
         writer.close()
 
-    tcp = await asyncio.start_server(over_tcp, "127.0.0.1", port)
+    for attempt in range(20):  # a port that is free for TCP may be taken for UDP
+        tcp = await asyncio.start_server(over_tcp, "127.0.0.1", 0)
+        port = tcp.sockets[0].getsockname()[1]
+        try:
+            transport, protocol = await loop.create_datagram_endpoint(Server, local_addr=("127.0.0.1", port))
+        except OSError:
+            tcp.close()
+            assert attempt < 19
+        else:
+            break
     protocol.port = port
     yield protocol
     transport.close()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 import pwd
+import random
 import smtplib
 import socket
 import subprocess
@@ -34,10 +37,16 @@ virtual_gid_maps = static:{gid}
 """
 
 
+# Below the ports that clients get: none of theirs can take one between the question and the server's start.
+PORTS = itertools.cycle(random.sample(range(10_240, 32_000), 20_000))
+
+
 def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
+    for port in PORTS:
+        with contextlib.suppress(OSError), socket.socket() as sock:
+            sock.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError
 
 
 def owner() -> pwd.struct_passwd:
