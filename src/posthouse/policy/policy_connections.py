@@ -30,18 +30,26 @@ class PolicyConnections:
             writer.close()
             return
         self._open.add(writer)
+
+        async def write(data: bytes) -> None:
+            writer.write(data)
+            await writer.drain()
+
         try:
-            while (block := await self._request(reader)) is not None:
-                action = await self._answer(self._parse(block)) if block else "DUNNO"
-                writer.write(f"action={one_line(action)}\n\n".encode("utf-8", "surrogateescape"))
-                await writer.drain()
-                if self._one_request:
-                    break
+            await self.exchange(reader, write)
         except (OSError, EOFError):
             pass  # the client has hung up
         finally:
             self._open.discard(writer)
             writer.close()
+
+    async def exchange(self, reader: asyncio.StreamReader, write: Callable[[bytes], Awaitable[None]]) -> None:
+        """Answer what reader brings, until its end. Raises OSError and EOFError."""
+        while (block := await self._request(reader)) is not None:
+            action = await self._answer(self._parse(block)) if block else "DUNNO"
+            await write(f"action={one_line(action)}\n\n".encode("utf-8", "surrogateescape"))
+            if self._one_request:
+                break
 
     def close(self) -> None:
         """End all connections."""

@@ -199,7 +199,7 @@ class SuiteZone:
         records = self.data.get(name.lower().rstrip("."))
         if records is None or depth > 10:
             return NotFound(name, kind, Missing.NO_NAME)
-        found, has_txt = [], any(r == "TIMEOUT" or "TXT" in r for r in records)
+        found, has_txt = [], any(isinstance(r, dict) and "TXT" in r for r in records)
         for record in records:
             if record == "TIMEOUT":
                 if not found:
@@ -211,8 +211,7 @@ class SuiteZone:
             if entry == "CNAME" and kind != "CNAME":
                 return await self.ask(value, kind, depth + 1)
             if entry == kind or (entry == "SPF" and kind == "TXT" and not has_txt):
-                found.append(value)
-        found = [value for value in found if value != "NONE"]
+                found += [] if value == "NONE" else [value]
         if not found:
             return NotFound(name, kind, Missing.NO_DATA)
         if kind == "MX":
