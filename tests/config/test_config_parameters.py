@@ -15,6 +15,7 @@ from posthouse.config.transports import SUFFIXES
 from posthouse.config.types import Kind
 from posthouse.config.unsupported import UNSUPPORTED, reason_against
 
+LATER = {"smtpd_hide_client_session"}  # of a later release than 3.7
 FACTS = Path(__file__).with_name("postfix_3.7_defaults.txt")
 
 SERVICES = "".join(
@@ -39,7 +40,7 @@ def recorded() -> dict[str, str]:
 
 def test_every_default_is_the_text_that_postfix_prints() -> None:
     ours = {name: parameter.default for name, parameter in PARAMETERS.items() if parameter.kind is not Kind.COMPUTED}
-    ours = {name: default for name, default in ours.items() if not name.startswith("posthouse_")}
+    ours = {name: default for name, default in ours.items() if not name.startswith("posthouse_") and name not in LATER}
     ours["service_name"] = ""
     ours |= {
         name: default

@@ -132,7 +132,7 @@ def read_rules(settings: Settings, service_name: str) -> Rules:
         delay_reject=settings.flag("smtpd_delay_reject"),
         delay_open=settings.flag("smtpd_delay_open_until_valid_rcpt"),
         peername_lookup=settings.flag("smtpd_peername_lookup"),
-        hide_session=_value(settings, "smtpd_hide_client_session", "no") == "yes",
+        hide_session=settings.flag("smtpd_hide_client_session"),
         authenticated_header=settings.flag("smtpd_sasl_authenticated_header"),
         cleanup_service=settings.text("cleanup_service_name"),
         content_filter=settings.text("content_filter"),
