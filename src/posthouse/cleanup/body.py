@@ -19,7 +19,7 @@ _LINE_LIMIT = 2048
 
 async def clean_body(work: Work) -> None:
     """Apply body_checks, mime_header_checks and nested_header_checks; nothing is read where there are none."""
-    if work.unchecked or work.submission.skip & Skip.HEADER_BODY_CHECKS or not work.rules.checks.reads_body:
+    if not work.rules.checks.reads_body or work.unchecked or work.submission.skip & Skip.HEADER_BODY_CHECKS:
         return
     if isinstance(work.body, FilePart):
         await _check_file(work, work.body)

@@ -46,11 +46,11 @@ async def add_recipient(work: Work, recipient: Recipient) -> None:
     work.last_recipient = address
     members = await expand_aliases(work, address)
     notify = recipient.notify
-    if notify & Notify.SUCCESS and (len(members) > 1 or members[0].lower() != address.lower()):
+    if notify and notify & Notify.SUCCESS and (len(members) > 1 or members[0].lower() != address.lower()):
         work.expanded.append(replace(recipient, address=address))
         notify = Notify.NEVER if notify == Notify.SUCCESS else notify & ~Notify.SUCCESS
     for member in members:
-        _store(work, replace(recipient, address=member, original=original, notify=notify))
+        _store(work, Recipient(member, original, recipient.orcpt, notify))
 
 
 def _store(work: Work, recipient: Recipient) -> None:
@@ -63,4 +63,4 @@ def _store(work: Work, recipient: Recipient) -> None:
         work.seen.add(mark)
     if original == recipient.address:
         original = ""
-    work.recipients.append(replace(recipient, original=original))
+    work.recipients.append(Recipient(recipient.address, original, recipient.orcpt, recipient.notify))

@@ -14,6 +14,7 @@ from posthouse.mail.headers import ROLES, Role, divide, is_well_formed, limit_si
 from posthouse.maillog import cleanup as maillog
 from posthouse.services.intake import Skip
 
+_HAS_ADDRESSES = Role.SENDER | Role.RECIPIENT
 _NOTED = re.compile(rb"^(received|message-id|resent-[a-z-]+):", re.IGNORECASE | re.MULTILINE)
 
 
@@ -98,12 +99,12 @@ def _prepend_to_file(work: Work, head: bytes, part: FilePart) -> FilePart:
 async def _take_field(work: Work, field: bytes, kept: list[bytes]) -> None:
     name = name_of(field)
     _note(work, name, field)
-    role = ROLES.get(name, Role.NOTHING)
+    role = ROLES.get(name)
     if name == b"received":
         _count_hop(work)
     if name in work.rules.dropped_names:
         return
-    if role & (Role.SENDER | Role.RECIPIENT) and work.context:
+    if role and work.context and role & _HAS_ADDRESSES:
         field = limit_size(await rewrite_field(work, field, role), work.rules.header_size_limit)
     kept.append(field)
 
@@ -114,7 +115,7 @@ def _note(work: Work, name: bytes, field: bytes) -> None:
     if name in {b"message-id", b"resent-message-id"}:
         value = value_of(field).decode("utf-8", "backslashreplace")
         work.log.info(maillog.message_id(work.queue_id, value, resent=name.startswith(b"resent-")))
-    if ROLES.get(name, Role.NOTHING) & Role.RESENT:
+    if name[:7] == b"resent-" and ROLES.get(name, Role.NOTHING) & Role.RESENT:
         work.resent = True
 
 

@@ -62,11 +62,13 @@ class Work:
 
     @property
     def maps_addresses(self) -> bool:
-        return not self.submission.skip & Skip.ADDRESS_MAPPINGS
+        skip = self.submission.skip
+        return not (skip and skip & Skip.ADDRESS_MAPPINGS)
 
     @property
     def adds_bcc(self) -> bool:
-        return not self.submission.skip & (Skip.ADDRESS_MAPPINGS | Skip.AUTOMATIC_BCC)
+        skip = self.submission.skip
+        return not (skip and skip & (Skip.ADDRESS_MAPPINGS | Skip.AUTOMATIC_BCC))
 
     def replace_file(self, new: FilePart) -> None:
         """Go on with another body file. The one that came with the submission stays its owner's."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from time import monotonic
 
 from posthouse.config.settings import Settings
 from posthouse.errors import LookupFailed
 from posthouse.lookup.address_keys import find_address
+from posthouse.lookup.freshness import INTERVAL_S
 from posthouse.lookup.maps import open_maps
 from posthouse.mail.address import is_valid_hostaddr, is_valid_mail_domain, quote_localpart
 from posthouse.rewrite.address_class import AddressClasses, Transports
@@ -17,6 +19,7 @@ from posthouse.services.resolving import AddressClass, Resolution
 
 _ROUTING = re.compile("[@!%]")
 _BAD_SYNTAX = "5.1.3 bad address syntax"
+_MOST_KNOWN = 1000  # answers; kept as long as a changed table may go unnoticed
 _FAILED = Resolution("retry", "4.3.0 address resolver failure", "", AddressClass.DEFAULT, failed=True)
 
 
@@ -25,6 +28,8 @@ class TrivialRewrite:
 
     def __init__(self, settings: Settings, house: House) -> None:
         self._settings = settings
+        self._known: dict[tuple[str, str, bool], Resolution] = {}
+        self._known_until = 0.0
         self._log = house.log(settings, "trivial-rewrite")
         self._local, self._remote = local_form(settings), remote_form(settings)
         self._forms: dict[str, Form] = {"local": self._local, "remote": self._remote}
@@ -58,10 +63,19 @@ class TrivialRewrite:
 
     async def resolve(self, sender: str, address: str, *, probe: bool = False) -> Resolution:
         """See Rewriter. probe: the message only asks whether mail could be delivered (address_verify_* apply)."""
-        try:
-            return await self._resolve(sender, address, probe=probe)
-        except LookupFailed:
-            return _FAILED
+        now = monotonic()
+        if now >= self._known_until or len(self._known) >= _MOST_KNOWN:
+            self._known.clear()
+            self._known_until = now + INTERVAL_S
+        question = (sender, address, probe)
+        found = self._known.get(question)
+        if found is None:
+            try:
+                found = await self._resolve(sender, address, probe=probe)
+            except LookupFailed:
+                return _FAILED
+            self._known[question] = found
+        return found
 
     async def _resolve(self, sender: str, address: str, *, probe: bool) -> Resolution:
         recipient, is_local = await self._strip_local_domains(address)

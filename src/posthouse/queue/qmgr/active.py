@@ -40,15 +40,17 @@ class Active:
     def note(self, results: list[Result]) -> None:
         """Take up the final results of a parcel (one or more for a recipient; any Deferred means that it waits)."""
         envelope = self.message.envelope
+        is_question = bool(envelope.trace and envelope.trace & _ASKING)
         waiting = {r.index: r.outcome for r in results if isinstance(r.outcome, Deferred)}
         for result in results:
-            if isinstance(result.outcome, Bounced) and not envelope.trace & _ASKING:
+            if isinstance(result.outcome, Bounced) and not is_question:
                 self.failed.append(result)
             elif result.index not in waiting:
                 self.unsaved.add(result.index)
-            if envelope.trace or envelope.recipients[result.index].notify & Notify.SUCCESS:
+            notify = envelope.recipients[result.index].notify
+            if envelope.trace or (notify and notify & Notify.SUCCESS):
                 self.reported.append(result)
-        if envelope.trace & _ASKING:
+        if is_question:
             self.unsaved.update(waiting)
         else:
             self.deferred.update(waiting)
@@ -82,7 +84,7 @@ class Active:
 
 def log_word(outcome: Outcome, trace: Trace, *, soft_bounce: bool) -> str:
     """What the log calls an outcome."""
-    if trace & _ASKING:
+    if trace and trace & _ASKING:
         return "deliverable" if isinstance(outcome, Sent) else "undeliverable"
     if soft_bounce and isinstance(outcome, Bounced):
         return "SOFTBOUNCE"
