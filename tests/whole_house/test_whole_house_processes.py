@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 
+import pytest
+
 from whole_house.house_scene import until
 
 
@@ -96,6 +98,27 @@ def test_reload_changes_what_the_next_session_sees(house):
         file.write("smtpd_banner = $myhostname changed\n")
     house.command("postfix", "reload")
     until(lambda: banner(house).endswith("changed"))
+
+
+def test_a_reload_asked_for_during_a_reload_counts(house):
+    main = house.conf / "main.cf"
+    good = main.read_text()
+    for number in range(6):
+        main.write_text(good + f"smtpd_banner = $myhostname number {number}\n")
+        os.kill(house.master, signal.SIGHUP)
+    until(lambda: banner(house).endswith("number 5"))
+
+
+@pytest.mark.parametrize("name", ["main.cf", "master.cf"])
+def test_a_configuration_that_is_gone_at_reload_leaves_the_old_one_running(house, name):
+    (house.conf / name).rename(house.conf / "elsewhere")
+    os.kill(house.master, signal.SIGHUP)
+    until(lambda: "reload refused" in house.log)
+    house.send("info@example.org")
+    until(lambda: house.maildir("info"))
+    (house.conf / "elsewhere").rename(house.conf / name)
+    os.kill(house.master, signal.SIGHUP)
+    until(lambda: "reload -- version" in house.log)
 
 
 def banner(house) -> str:

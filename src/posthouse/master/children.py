@@ -6,6 +6,7 @@ import gc
 import os
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -35,11 +36,16 @@ class Child:
     failure: str = ""
 
     @property
+    def keeps_queue(self) -> bool:
+        """Whether it was told to give up its share of the queue, and has not yet."""
+        return self.role == "worker" and self.is_retiring and not self.has_released
+
+    @property
     def name(self) -> str:
         return f"{self.role} {self.slot}" if self.role == "worker" else self.role
 
 
-def fork(role: str, slot: int, generation: int, now: float, run: Callable[[Line], int], close: Iterable[Line]) -> Child:
+def fork(role: str, slot: int, generation: int, run: Callable[[Line], int], close: Iterable[Line]) -> Child:
     """Start run in a process of its own; it ends with what run returns. close are lines that are not its business."""
     ours, theirs = pair()
     sys.stdout.flush()
@@ -49,7 +55,7 @@ def fork(role: str, slot: int, generation: int, now: float, run: Callable[[Line]
     pid = os.fork()
     if pid:
         theirs.close()
-        return Child(role, slot, generation, pid, ours, now)
+        return Child(role, slot, generation, pid, ours, time.monotonic())
     code = 70
     try:
         signal.set_wakeup_fd(-1)
@@ -83,6 +89,45 @@ class Patience:
         return current
 
 
+class Restarts:
+    """What is to be started again, and when: (moment, role, slot)."""
+
+    def __init__(self) -> None:
+        self._patience: dict[str, Patience] = {}
+        self._waiting: list[tuple[float, str, int]] = []
+
+    def after(self, child: Child, now: float) -> float:
+        """A child has ended; seconds until it is due again."""
+        delay = self._patience.setdefault(child.name, Patience()).after(now - child.started)
+        self.add(now + delay, child.role, child.slot)
+        return delay
+
+    def add(self, when: float, role: str, slot: int) -> None:
+        """Start one then."""
+        self._waiting.append((when, role, slot))
+
+    def due(self, now: float) -> list[tuple[str, int]]:
+        """What is to be started now; it waits no longer."""
+        due = [(role, slot) for when, role, slot in self._waiting if when <= now]
+        self._waiting = [entry for entry in self._waiting if entry[0] > now]
+        return due
+
+    def next(self) -> list[float]:
+        """When something is due."""
+        return [when for when, _, _ in self._waiting]
+
+    def forget(self) -> None:
+        """Start nothing any more."""
+        self._waiting.clear()
+
+
 def current_workers(family: Iterable[Child]) -> list[Child]:
     """The workers that have not been told to retire."""
     return [child for child in family if child.role == "worker" and not child.is_retiring]
+
+
+def say_to_workers(family: Iterable[Child], word: bytes, fd: int) -> None:
+    """A word, with a file, for every worker."""
+    for child in family:
+        if child.role == "worker":
+            child.line.say(word, fd)

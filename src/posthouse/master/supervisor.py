@@ -9,10 +9,10 @@ import signal
 import time
 from collections.abc import Callable
 
-from posthouse.errors import ConfigError, PosthouseError
+from posthouse.errors import PosthouseError
 from posthouse.maillog import master as says
 from posthouse.master import agents, children, control, keys, logs, setup, worker
-from posthouse.master.children import Child, Patience, current_workers
+from posthouse.master.children import Child, Restarts, current_workers
 from posthouse.master.control import Line
 from posthouse.master.signals import Signals
 from posthouse.system.log import DaemonLog
@@ -30,8 +30,8 @@ class Master:
         self._setup, self._sink, self._announce = first, sink, announce
         self._log = DaemonLog(f"{first.settings.text('syslog_name')}/master", sink)
         self._children: dict[int, Child] = {}
-        self._patience: dict[str, Patience] = {}
-        self._to_start: list[tuple[float, str, int]] = []  # (when, role, slot)
+        self._restarts = Restarts()
+        self._reload_again = False
         self._former: setup.Setup | None = None  # until the new generation is ready
         self._announced = False
         self._stopping = False
@@ -50,7 +50,7 @@ class Master:
             for key, _ in self._selector.select(self._patience_left()):
                 if key.data is None:
                     self._take_signals()
-                elif self._children.get(key.data.pid) is key.data:  # else it was buried just now
+                elif key.data.pid in self._children:  # else it was buried just now
                     self._listen_to(key.data)
             self._on_time()
         self._sink.flush()
@@ -68,13 +68,13 @@ class Master:
                 self._stop(number)
 
     def _stop(self, number: int) -> None:
-        at_once = number == signal.SIGABRT
         if not self._stopping:
             self._log.info(says.terminating(number))
-        self._stopping, self._to_start = True, []
+        self._stopping = True
+        self._restarts.forget()
         self._deadline = time.monotonic() + STOP_LIMIT_S
         for child in self._children.values():
-            if at_once:
+            if number == signal.SIGABRT:
                 os.kill(child.pid, signal.SIGKILL)
             elif child.role == "worker":
                 child.line.say(control.STOP)
@@ -87,16 +87,12 @@ class Master:
                 os.kill(child.pid, signal.SIGTERM)
 
     def _patience_left(self) -> float:
-        moments = [when for when, _, _ in self._to_start]
-        if self._stopping:
-            moments.append(self._deadline)
-        return max(0.0, min(moments) - time.monotonic()) if moments else IDLE_S
+        now = time.monotonic()
+        return max(0.0, min([*self._restarts.next(), self._deadline if self._stopping else now + IDLE_S]) - now)
 
     def _on_time(self) -> None:
         now = time.monotonic()
-        due = [entry for entry in self._to_start if entry[0] <= now]
-        self._to_start = [entry for entry in self._to_start if entry[0] > now]
-        for _, role, slot in due:
+        for role, slot in self._restarts.due(now):
             if role == agents.ROLE:
                 self._start_agents()
             elif slot < self._setup.workers:
@@ -107,8 +103,7 @@ class Master:
                 os.kill(child.pid, signal.SIGKILL)
 
     def _fork(self, role: str, slot: int, run: Callable[[Line], int]) -> Child:
-        others = [known.line for known in self._children.values()]
-        child = children.fork(role, slot, self._setup.generation, time.monotonic(), run, others)
+        child = children.fork(role, slot, self._setup.generation, run, [c.line for c in self._children.values()])
         self._children[child.pid] = child
         self._selector.register(child.line, selectors.EVENT_READ, child)
         return child
@@ -121,9 +116,7 @@ class Master:
                     child.line.say(control.AGENTS, sock.fileno())
 
     def _start_worker(self, slot: int) -> None:
-        alone = not any(c.role == "worker" and c.is_retiring and not c.has_released for c in self._children.values())
-        if self._former is not None:
-            alone = False
+        alone = self._former is None and not any(child.keeps_queue for child in self._children.values())
         current, former, sink = self._setup, self._former, self._sink
         host = next((child for child in self._children.values() if child.role == agents.ROLE), None)
         sock = agents.introduce(host.line) if host is not None else None
@@ -223,23 +216,20 @@ class Master:
             self._start_again(child)
 
     def _start_again(self, child: Child) -> None:
-        now = time.monotonic()
-        delay = self._patience.setdefault(child.name, Patience()).after(now - child.started)
-        if delay:
+        if delay := self._restarts.after(child, time.monotonic()):
             self._log.warning(says.throttled(child.name, delay))
-        self._to_start.append((now + delay, child.role, child.slot))
 
     def _reload(self) -> None:
         if self._stopping:
             return
-        if self._former is not None:
-            self._log.warning("reload: the last one is still under way")
+        self._reload_again = self._former is not None  # the last one is still under way: read the files once more
+        if self._reload_again:
             return
         try:
             new = setup.read(self._setup.settings.config_directory, self._setup.generation + 1)
             setup.prepare_folders(new)
             setup.open_sockets(new, self._setup.sockets)
-        except (PosthouseError, ConfigError) as trouble:
+        except (PosthouseError, OSError) as trouble:
             self._log.error(says.reload_refused(str(trouble)))
             return
         for text in new.warnings:
@@ -248,6 +238,10 @@ class Master:
         self._former, self._setup = self._setup, new
         self._reopen_log()
         self._start_generation()
+
+    def _reload_if_asked_again(self) -> None:
+        if self._reload_again:
+            self._reload()
 
     def _retire_former(self) -> None:
         """The new generation serves: the old one stops listening, hands over the queue and finishes its sessions."""
@@ -258,6 +252,7 @@ class Master:
                 child.is_retiring = True
                 child.line.say(control.RETIRE)
         self._when_all_released()
+        self._reload_if_asked_again()
 
     def _take_reload_back(self, failed: Child) -> None:
         former, self._former = self._former or self._setup, None
@@ -268,11 +263,13 @@ class Master:
                 child.line.say(control.STOP)
         setup.close_unused(self._setup, former)
         self._setup = former
+        there = {child.slot for child in current_workers(self._children.values())}
+        for slot in set(range(former.workers)) - there:  # it died meanwhile, and its successor is not to be
+            self._restarts.add(time.monotonic(), "worker", slot)
+        self._reload_if_asked_again()
 
     def _reopen_log(self) -> None:
         fd = logs.open_file(self._setup.settings)
-        for child in self._children.values() if fd >= 0 else ():
-            if child.role == "worker":
-                child.line.say(control.NEW_LOG, fd)
         if fd >= 0:
+            children.say_to_workers(self._children.values(), control.NEW_LOG, fd)
             self._sink.replace(fd)
