@@ -58,7 +58,8 @@ def trace_lines(trace: tuple[Entry, ...], settings: Settings, indent: str = "   
         place = f"{where(settings, entry.parameter, entry.rule)}: {entry.parameter}: " if entry.parameter else ""
         yield f"{indent}{inner}{place}{entry.rule}: {entry.answer}"
         for fact in entry.facts:
-            yield f"{indent}{inner}   {fact.kind} {fact.where}: {fact.key}: {found(fact.answer)}{_line_of(fact, settings)}"
+            answer = f"{found(fact.answer)}{_line_of(fact, settings)}"
+            yield f"{indent}{inner}   {fact.kind} {fact.where}: {fact.key}: {answer}"
 
 
 def _line_of(fact: Fact, settings: Settings) -> str:
