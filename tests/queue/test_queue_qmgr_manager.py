@@ -453,3 +453,30 @@ async def test_a_clock_that_is_set_back_keeps_no_destination_dead(tmp_path, monk
     await until(lambda: not scene.qmgr.active)
     assert [r.targets[0].recipient.address for r in scene.agent.requests] == ["x@down.test", "y@down.test"]
     await scene.store.close()
+
+
+async def test_with_verp_each_recipient_has_an_envelope_sender_of_its_own(tmp_path):
+    scene = a_house(tmp_path)
+    await take_in(scene, a_message("joe@example.net", "sue@example.net", sender="list@example.org", verp="+="))
+    await until(lambda: not scene.qmgr.active)
+    senders = sorted(request.message.envelope.sender for request in scene.agent.requests)
+    assert senders == ["list+joe=example.net@example.org", "list+sue=example.net@example.org"]
+    assert await listed(scene) == []
+
+
+async def test_an_alias_that_was_expanded_is_reported_once_to_who_asked(tmp_path):
+    scene = a_house(tmp_path)
+    asked = Recipient("list@example.org", notify=Notify.SUCCESS)
+    scene.agent.answer = same(REFUSED)
+    message = a_message("joe@example.net", expanded=(asked,))
+    await take_in(scene, message)
+    await until(lambda: not scene.qmgr.active)
+    scene.agent.answer = None
+    await scene.qmgr.flush()
+    running = asyncio.ensure_future(scene.qmgr.run())
+    await until(lambda: len(scene.agent.requests) == 2 and not scene.qmgr.active)
+    await scene.qmgr.stop()
+    await running
+    [(_, results)] = scene.bouncer.successes
+    assert [(r.logged_recipient, r.outcome.status.text) for r in results] == [(asked, "alias expanded")]
+    await scene.store.close()

@@ -15,7 +15,7 @@ from posthouse.mail.status import Status
 from posthouse.maillog import qmgr as says
 from posthouse.queue.qmgr.active import Active
 from posthouse.queue.qmgr.backoff import Patience
-from posthouse.queue.qmgr.routing import Route
+from posthouse.queue.qmgr.routing import Route, as_verp
 from posthouse.queue.qmgr.scheduler import Destination, Job, Parcel, Transport
 from posthouse.queue.qmgr.transports import Transports
 from posthouse.services.delivery import DeliveryRequest, Report, Result, Target
@@ -79,7 +79,7 @@ class Deliveries:
         if route.deferred or route.discarded:
             return None
         transport = self._transports.get(route.transport)
-        if transport is None or len(route.targets) > transport.limits.recipients or transport.has_work:
+        if transport is None or len(route.targets) > _at_a_time(active, transport) or transport.has_work:
             return None
         now = time.monotonic()
         destination = transport.destination(_name(transport, route, route.targets))
@@ -95,7 +95,7 @@ class Deliveries:
             self._answer(active, route)
             return
         job = Job()
-        size = transport.limits.recipients
+        size = _at_a_time(active, transport)
         for count, start in enumerate(range(0, len(route.targets), size), 1):
             targets = route.targets[start : start + size]
             destination = transport.destination(_name(transport, route, targets))
@@ -216,4 +216,12 @@ def _name(transport: Transport, route: Route, targets: Sequence[Target]) -> str:
 def _request(
     active: Active, transport: str, nexthop: str, targets: tuple[Target, ...], *, more: bool = False
 ) -> DeliveryRequest:
-    return DeliveryRequest(active.message, transport, nexthop, targets, active.since, time.time(), more)
+    message = active.message
+    if message.envelope.verp:
+        message = as_verp(message, targets[0].recipient)
+    return DeliveryRequest(message, transport, nexthop, targets, active.since, time.time(), more)
+
+
+def _at_a_time(active: Active, transport: Transport) -> int:
+    """Recipients of one delivery; with VERP each has an envelope sender of its own."""
+    return 1 if active.message.envelope.verp else transport.limits.recipients
