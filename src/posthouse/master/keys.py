@@ -6,8 +6,10 @@ docs/decisions/keys.md says why. Both sides are here: answer() is master's, KeyD
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import os
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from posthouse.config.master_cf import Service
 from posthouse.config.settings import Settings
@@ -16,24 +18,61 @@ from posthouse.master.control import Line
 from posthouse.receive.smtpd.tls_level import Level, key_sources, tls_level
 from posthouse.system.key_files import KeyFile, read_key_file
 
+if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
+
+SOON = dt.timedelta(days=7)
 KEY = b"key "  # from a worker: please open this file; to it: here it is
 NO_KEY = b"no key "  # to a worker: errno and the file's name
 ANSWER_LIMIT_S = 5.0
 
 
-def key_paths(settings: Settings, services: Iterable[Service]) -> frozenset[str]:
-    """The files with keys and certificates that smtpd services use, and no others."""
-    paths: set[str] = set()
+Sources = dict[tuple[str, ...], str]
+
+
+def sources_of(settings: Settings, services: Iterable[Service]) -> Sources:
+    """The files that smtpd services use together, for each certificate, and the service that is the first to."""
+    found: Sources = {}
     for service in services:
         if service.command != "smtpd":
             continue
         try:
             view = settings.with_overrides(service.options, service.name)
             if tls_level(view) is not Level.NONE:
-                paths.update(path for source in key_sources(view) for path in source)
+                for source in key_sources(view):
+                    found.setdefault(source, service.name)
         except ConfigError:
             continue  # the service itself says so when it starts
-    return frozenset(paths)
+    return found
+
+
+def complaints(sources: Sources, keys: dict[str, KeyFile], now: dt.datetime) -> list[str]:
+    """What is wrong with keys and certificates, or soon will be."""
+    from posthouse.system.tls_server import parse_pairs
+
+    said: list[str] = []
+    for source, service in sources.items():
+        where = f"TLS of service {service}: {' and '.join(source)}"
+        missing = [path for path in source if path not in keys]
+        said += [f"TLS of service {service}: cannot read {path}" for path in missing]
+        if missing:
+            continue
+        try:
+            pairs = parse_pairs(b"\n".join(keys[path].data for path in source))
+        except ValueError as error:
+            said.append(f"{where}: {error}")
+            continue
+        said += [f"{where}: {text}" for pair in pairs if (text := _date_trouble(pair.certificate, now))]
+    return said
+
+
+def _date_trouble(certificate: Certificate, now: dt.datetime) -> str:
+    end = certificate.not_valid_after_utc
+    if end < now:
+        return f"the certificate has expired on {end:%Y-%m-%d}"
+    if certificate.not_valid_before_utc > now:
+        return f"the certificate is valid from {certificate.not_valid_before_utc:%Y-%m-%d} on"
+    return f"the certificate expires on {end:%Y-%m-%d}" if end < now + SOON else ""
 
 
 def read_keys(paths: Iterable[str]) -> dict[str, KeyFile]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import os
 import socket
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from posthouse.config.settings import Settings, load
 from posthouse.errors import ConfigError
 from posthouse.master import layout
 from posthouse.master.judging import judge
-from posthouse.master.keys import key_paths, read_keys
+from posthouse.master.keys import complaints, read_keys, sources_of
 from posthouse.master.sockets import Endpoint, endpoints, listen
 from posthouse.system import processes
 from posthouse.system.key_files import KeyFile
@@ -56,9 +57,13 @@ def read(config_directory: str | None, generation: int) -> Setup:
     for finding in findings:
         if finding.severity == "fatal":
             raise ConfigError(finding.text, file=finding.file, line=finding.line, parameter=finding.parameter)
-    paths = key_paths(settings, services)
+    sources = sources_of(settings, services)
+    paths = frozenset(path for source in sources for path in source)
+    keys = read_keys(paths)
     warnings = [str(finding) for finding in findings]
-    return Setup(settings, tuple(services), generation, warnings, keys=read_keys(paths), key_paths=paths)
+    if sources:
+        warnings += complaints(sources, keys, dt.datetime.now(dt.UTC))
+    return Setup(settings, tuple(services), generation, warnings, keys=keys, key_paths=paths)
 
 
 def prepare_folders(setup: Setup) -> None:
