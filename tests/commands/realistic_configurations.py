@@ -57,13 +57,13 @@ VFILES = {"vmailbox": "info@example.org example.org/info/\n", "virtual": "sales@
 
 CONFIGURATIONS: dict[str, tuple[str, str, dict[str, str]]] = {
     "null client": (
-        "mydestination =\ninet_interfaces = loopback-only\nrelayhost = [smtp.example.com]:587\nlocal_transport = error:no local mail\n"
-        "myorigin = $mydomain\n", "", {}),
+        ("mydestination =\ninet_interfaces = loopback-only\nrelayhost = [smtp.example.com]:587\nlocal_transport = error:no local mail\n"
+        "myorigin = $mydomain\n"), "", {}),
     "null client of old": ("mydestination =\nrelayhost = [mail.example.com]\ninet_interfaces = 127.0.0.1, ::1\nmynetworks = 127.0.0.0/8\n", "", {}),
     "one host": (
-        "mydestination = $myhostname, localhost.$mydomain, localhost, $mydomain\nmynetworks = 127.0.0.0/8 [::1]/128\n"
+        ("mydestination = $myhostname, localhost.$mydomain, localhost, $mydomain\nmynetworks = 127.0.0.0/8 [::1]/128\n"
         "home_mailbox = Maildir/\nrecipient_delimiter = +\nsmtpd_banner = $myhostname ESMTP $mail_name (Debian/GNU)\nbiff = no\n"
-        "smtpd_relay_restrictions = permit_mynetworks permit_sasl_authenticated defer_unauth_destination\n", "", {}),
+        "smtpd_relay_restrictions = permit_mynetworks permit_sasl_authenticated defer_unauth_destination\n"), "", {}),
     "the guide's virtual domains": (
         VIRTUAL + "mynetworks = 192.168.2.0/28, 10.5.0.0/16\nnotify_classes = resource,software\n"
         "smtpd_helo_required = yes\nsmtpd_helo_restrictions =\n permit_mynetworks\n reject_invalid_hostname\n reject_non_fqdn_hostname\n permit\n"
@@ -87,7 +87,7 @@ CONFIGURATIONS: dict[str, tuple[str, str, dict[str, str]]] = {
         "  reject_rbl_client zen.spamhaus.org=127.0.0.[2..11], check_policy_service unix:private/policyd-spf\n",
         SUBMISSION + POLICYD_SPF, VFILES),
     "panel hosting": (
-        "virtual_mailbox_domains = proxy:sqlite:@CONF@/domains.cf\nvirtual_mailbox_maps = proxy:sqlite:@CONF@/domains.cf\n"
+        ("virtual_mailbox_domains = proxy:sqlite:@CONF@/domains.cf\nvirtual_mailbox_maps = proxy:sqlite:@CONF@/domains.cf\n"
         "virtual_alias_maps = proxy:sqlite:@CONF@/domains.cf\nvirtual_mailbox_base = /var/vmail\nvirtual_uid_maps = static:2000\n"
         "virtual_gid_maps = static:2000\nvirtual_transport = dovecot\ndovecot_destination_recipient_limit = 1\n"
         "smtpd_sender_login_maps = proxy:sqlite:@CONF@/domains.cf\nsmtpd_sasl_auth_enable = yes\nsmtpd_sasl_type = dovecot\nsmtpd_sasl_path = private/auth\n"
@@ -96,57 +96,57 @@ CONFIGURATIONS: dict[str, tuple[str, str, dict[str, str]]] = {
         "smtpd_recipient_restrictions = check_policy_service inet:127.0.0.1:10031, permit_mynetworks, permit_sasl_authenticated,\n"
         "  reject_unauth_destination, reject_unlisted_recipient\n"
         "smtpd_client_restrictions = permit_mynetworks, permit_sasl_authenticated, reject_unknown_client_hostname\n"
-        "content_filter = smtp-amavis:[127.0.0.1]:10024\n", SUBMISSION + DOVECOT + REINJECTION,
+        "content_filter = smtp-amavis:[127.0.0.1]:10024\n"), SUBMISSION + DOVECOT + REINJECTION,
         {"domains.cf": "dbpath = @CONF@/mail.sqlite\nquery = SELECT 1 FROM domain WHERE name = '%s'\n", "mail.sqlite": ""}),
     "relay for an office": (
-        "mydestination =\nmynetworks = 10.0.0.0/8, 192.168.0.0/16\nrelayhost = [smtp.provider.test]:587\nsmtp_sasl_auth_enable = yes\n"
+        ("mydestination =\nmynetworks = 10.0.0.0/8, 192.168.0.0/16\nrelayhost = [smtp.provider.test]:587\nsmtp_sasl_auth_enable = yes\n"
         "smtp_sasl_password_maps = hash:@CONF@/sasl_passwd\nsmtp_sasl_security_options = noanonymous\nsmtp_tls_security_level = encrypt\n"
-        "smtpd_relay_restrictions = permit_mynetworks, reject\n", "", {"sasl_passwd": "[smtp.provider.test]:587 me:secret\n"}),
+        "smtpd_relay_restrictions = permit_mynetworks, reject\n"), "", {"sasl_passwd": "[smtp.provider.test]:587 me:secret\n"}),
     "gateway before Exchange": (
-        "relay_domains = example.org, example.net\nrelay_recipient_maps = hash:@CONF@/recipients\ntransport_maps = hash:@CONF@/transport\n"
+        ("relay_domains = example.org, example.net\nrelay_recipient_maps = hash:@CONF@/recipients\ntransport_maps = hash:@CONF@/transport\n"
         "smtpd_recipient_restrictions = permit_mynetworks, reject_unauth_destination, reject_unverified_recipient\n"
-        "header_checks = regexp:@CONF@/headers\nmessage_size_limit = 52428800\n", "",
+        "header_checks = regexp:@CONF@/headers\nmessage_size_limit = 52428800\n"), "",
         {"recipients": "info@example.org x\n", "transport": "example.org smtp:[10.0.0.5]\nexample.net relay:[10.0.0.6]:25\n",
          "headers": "/^X-Spam-Flag: YES/ DISCARD\n/^Subject: .*viagra/ REJECT\n"}),
     "backup MX": (
-        "relay_domains = example.org\nrelay_recipient_maps =\nsmtpd_relay_restrictions = permit_mynetworks, permit_mx_backup, reject_unauth_destination\n"
-        "permit_mx_backup_networks = 192.0.2.0/24\nmaximal_queue_lifetime = 30d\ntransport_maps = hash:@CONF@/transport\n", "",
+        ("relay_domains = example.org\nrelay_recipient_maps =\nsmtpd_relay_restrictions = permit_mynetworks, permit_mx_backup, reject_unauth_destination\n"
+        "permit_mx_backup_networks = 192.0.2.0/24\nmaximal_queue_lifetime = 30d\ntransport_maps = hash:@CONF@/transport\n"), "",
         {"transport": "example.org smtp:mail.example.com\n"}),
     "mailing list host": (
-        "alias_maps = hash:@CONF@/aliases\nalias_database = hash:@CONF@/aliases\nrelay_domains = lists.example.org\n"
+        ("alias_maps = hash:@CONF@/aliases\nalias_database = hash:@CONF@/aliases\nrelay_domains = lists.example.org\n"
         "transport_maps = hash:@CONF@/transport\nmailman_destination_recipient_limit = 1\nowner_request_special = no\n"
-        "recipient_delimiter = +\nunknown_local_recipient_reject_code = 550\n", MAILMAN,
+        "recipient_delimiter = +\nunknown_local_recipient_reject_code = 550\n"), MAILMAN,
         {"aliases": 'list: "|/usr/lib/mailman/mail/mailman post list"\n', "transport": "lists.example.org mailman:\n"}),
     "mailing lists over LMTP": (
         "transport_maps = regexp:@CONF@/postfix_lmtp\nlocal_recipient_maps = regexp:@CONF@/postfix_lmtp\nrelay_domains = lists.example.org\n", "",
         {"postfix_lmtp": "/^dev(-.*)?@lists\\.example\\.org$/ lmtp:[127.0.0.1]:8024\n"}),
     "clients by address": (
-        "smtpd_relay_restrictions = permit_mynetworks, check_client_access hash:@CONF@/relay_clients, reject_unauth_destination\n"
-        "smtpd_client_restrictions = check_client_access cidr:@CONF@/clients.cidr\n", "",
+        ("smtpd_relay_restrictions = permit_mynetworks, check_client_access hash:@CONF@/relay_clients, reject_unauth_destination\n"
+        "smtpd_client_restrictions = check_client_access cidr:@CONF@/clients.cidr\n"), "",
         {"relay_clients": "203.0.113.25 OK\nprinter.example.net OK\n", "clients.cidr": "203.0.113.0/24 DUNNO\n198.18.0.0/15 REJECT\n"}),
     "relay for certificates": (
-        "smtpd_tls_ask_ccert = yes\nsmtpd_tls_security_level = may\nrelay_clientcerts = hash:@CONF@/certs\n"
-        "smtpd_relay_restrictions = permit_mynetworks, permit_tls_clientcerts, reject_unauth_destination\n", "",
+        ("smtpd_tls_ask_ccert = yes\nsmtpd_tls_security_level = may\nrelay_clientcerts = hash:@CONF@/certs\n"
+        "smtpd_relay_restrictions = permit_mynetworks, permit_tls_clientcerts, reject_unauth_destination\n"), "",
         {"certs": "AA:BB:CC somebody\n"}),
     "whitelists after the relay check": (
-        "smtpd_relay_restrictions = permit_mynetworks, permit_sasl_authenticated, reject_unauth_destination\nsmtpd_recipient_restrictions =\n"
+        ("smtpd_relay_restrictions = permit_mynetworks, permit_sasl_authenticated, reject_unauth_destination\nsmtpd_recipient_restrictions =\n"
         "  check_sender_access hash:@CONF@/senders\n  check_helo_access pcre:@CONF@/helo\n  permit_dnswl_client list.dnswl.org\n"
-        "  reject_rbl_client bl.spamcop.net\n  reject_rhsbl_sender dbl.spamhaus.org\n  permit\n", "",
+        "  reject_rbl_client bl.spamcop.net\n  reject_rhsbl_sender dbl.spamhaus.org\n  permit\n"), "",
         {"senders": "friend@elsewhere.test OK\nspammer.test REJECT\n", "helo": "/^localhost$/ REJECT You are not me\n/^mail\\.example\\.com$/ 550 Nor you\n"}),
     "content filter and milters": (
-        "content_filter = smtp-amavis:[127.0.0.1]:10024\nsmtpd_milters = inet:localhost:8891, unix:opendmarc/opendmarc.sock\n"
-        "non_smtpd_milters = $smtpd_milters\nmilter_default_action = accept\n", REINJECTION, {}),
+        ("content_filter = smtp-amavis:[127.0.0.1]:10024\nsmtpd_milters = inet:localhost:8891, unix:opendmarc/opendmarc.sock\n"
+        "non_smtpd_milters = $smtpd_milters\nmilter_default_action = accept\n"), REINJECTION, {}),
     "several addresses and ports": (
         "inet_interfaces = all\ninet_protocols = all\nmyorigin = $mydomain\nproxy_interfaces = 203.0.113.80\n",
-        "10026 inet n - n - - smtpd\n  -o smtpd_relay_restrictions=permit_mynetworks,reject\n192.0.2.7:2525 inet n - n - - smtpd\n"
-        "  -o { smtpd_recipient_restrictions = permit_mynetworks, reject_unauth_destination }\n", {}),
+        ("10026 inet n - n - - smtpd\n  -o smtpd_relay_restrictions=permit_mynetworks,reject\n192.0.2.7:2525 inet n - n - - smtpd\n"
+        "  -o { smtpd_recipient_restrictions = permit_mynetworks, reject_unauth_destination }\n"), {}),
     "macros of one's own": (
-        "mua_client_restrictions = permit_sasl_authenticated, reject\nconf = @CONF@\nvirtual_alias_domains = example.net\n"
-        "virtual_alias_maps = hash:$conf/virtual\nsmtpd_client_restrictions = ${stress?reject_unknown_client_hostname}\n",
+        ("mua_client_restrictions = permit_sasl_authenticated, reject\nconf = @CONF@\nvirtual_alias_domains = example.net\n"
+        "virtual_alias_maps = hash:$conf/virtual\nsmtpd_client_restrictions = ${stress?reject_unknown_client_hostname}\n"),
         "submission inet n - n - - smtpd\n  -o smtpd_client_restrictions=$mua_client_restrictions\n  -o smtpd_sasl_auth_enable=yes\n", VFILES),
     "senders with relays of their own": (
-        "sender_dependent_relayhost_maps = hash:@CONF@/relayhosts\nsmtp_sender_dependent_authentication = yes\nsmtp_sasl_auth_enable = yes\n"
-        "smtp_sasl_password_maps = hash:@CONF@/passwords\nsender_bcc_maps = hash:@CONF@/bcc\nalways_bcc = archive@example.org\n", "",
+        ("sender_dependent_relayhost_maps = hash:@CONF@/relayhosts\nsmtp_sender_dependent_authentication = yes\nsmtp_sasl_auth_enable = yes\n"
+        "smtp_sasl_password_maps = hash:@CONF@/passwords\nsender_bcc_maps = hash:@CONF@/bcc\nalways_bcc = archive@example.org\n"), "",
         {"relayhosts": "me@example.org [smtp.one.test]:587\n", "passwords": "me@example.org me:x\n", "bcc": "boss@example.org copy@example.org\n"}),
     "postscreen before smtpd": (
         "mynetworks = 127.0.0.0/8\n", "smtpd pass - - n - - smtpd\n", {}),

@@ -78,13 +78,17 @@ def test_a_refusal_names_list_rule_line_key_and_reply(explain, tmp_path):
         "   default: smtpd_relay_restrictions: defer_unauth_destination: no opinion",
         f"   {tmp_path}/main.cf, line 16: smtpd_recipient_restrictions: permit_mynetworks: no opinion",
         f"   {tmp_path}/main.cf, line 18: smtpd_recipient_restrictions: reject_unauth_destination: no opinion",
-        f"   {tmp_path}/main.cf, line 19: smtpd_recipient_restrictions: check_recipient_access {recipients}: "
-        "refuse: 554 5.7.1 <bad.test>: Helo command rejected: Access denied",
+        (
+            f"   {tmp_path}/main.cf, line 19: smtpd_recipient_restrictions: check_recipient_access {recipients}: "
+            "refuse: 554 5.7.1 <bad.test>: Helo command rejected: Access denied"
+        ),
         f"      table {recipients}: info@example.org: nothing found",
         f"      table {recipients}: example.org: careful ({tmp_path}/recipients, line 2)",
         "      careful: refuse: 554 5.7.1 <bad.test>: Helo command rejected: Access denied",
-        "         check_helo_access inline:{bad.test=REJECT}: "
-        "refuse: 554 5.7.1 <bad.test>: Helo command rejected: Access denied",
+        (
+            "         check_helo_access inline:{bad.test=REJECT}: "
+            "refuse: 554 5.7.1 <bad.test>: Helo command rejected: Access denied"
+        ),
         "            table inline:{bad.test=REJECT}: bad.test: REJECT",
         "S: 554 5.7.1 <bad.test>: Helo command rejected: Access denied",
     ]

@@ -93,6 +93,18 @@ def test_a_broken_configuration_is_refused_and_the_old_one_stays(house):
     until(lambda: house.maildir("info"))
 
 
+def test_an_open_relay_does_not_take_the_place_of_a_closed_one(house):
+    main = house.conf / "main.cf"
+    master = house.conf / "master.cf"
+    main.write_text(main.read_text() + "smtpd_relay_restrictions = permit_mynetworks, permit\n")
+    master.write_text(master.read_text() + "192.0.2.1:2525 inet n - n - - smtpd\n")
+    refused = house.command("postfix", "reload")
+    assert refused.returncode == 1
+    assert "open relay: service 192.0.2.1:2525 lets strangers send mail to anybody" in refused.stderr
+    house.send("info@example.org")
+    until(lambda: house.maildir("info"))
+
+
 def test_reload_changes_what_the_next_session_sees(house):
     with open(house.conf / "main.cf", "a") as file:
         file.write("smtpd_banner = $myhostname changed\n")
