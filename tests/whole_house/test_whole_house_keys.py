@@ -96,3 +96,30 @@ def _takes(house, recipient):
         client.ehlo()
         client.mail("friend@sender.test")
         return client.rcpt(recipient)[0] == 250
+
+
+def test_a_key_in_a_closed_folder_is_shown_to_other_servers(tmp_path, closed):
+    authority = certificates.make(tmp_path, "ca", "the authority", authority=True)
+    pair = certificates.make(closed, "client", "client.example.com", issuer=authority)
+    server = certificates.make(tmp_path, "server", "mail.example.com", issuer=authority)
+    (tmp_path / "far").mkdir()
+    far = WholeHouse(
+        tmp_path / "far",
+        f"smtpd_tls_security_level = may\nsmtpd_tls_chain_files = {server.key} {server.certificate}\nsmtpd_tls_loglevel = 1\n"
+        f"smtpd_tls_ask_ccert = yes\nsmtpd_tls_CAfile = {authority.certificate}\n",
+    )
+    (tmp_path / "near").mkdir()
+    near = WholeHouse(
+        tmp_path / "near",
+        f"smtp_tls_security_level = may\nsmtp_tls_cert_file = {pair.certificate}\nsmtp_tls_key_file = {pair.key}\n"
+        f"transport_maps = inline:{{ {{ example.org = smtp:[127.0.0.1]:{far.port} }} }}\n",
+    )
+    try:
+        far.start()
+        near.start()
+        near.send("info@example.org", "with a certificate")
+        until(lambda: any("with a certificate" in text for text in far.maildir("info")))
+        assert "Trusted TLS connection established from localhost[127.0.0.1]" in far.log
+    finally:
+        near.stop()
+        far.stop()

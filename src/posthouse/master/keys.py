@@ -31,16 +31,17 @@ Sources = dict[tuple[str, ...], str]
 
 
 def sources_of(settings: Settings, services: Iterable[Service]) -> Sources:
-    """The files that smtpd services use together, for each certificate, and the service that is the first to."""
+    """The files that services use together, for each certificate, and the service that is the first to."""
     found: Sources = {}
     for service in services:
-        if service.command != "smtpd":
+        if service.command not in ("smtpd", "smtp", "lmtp"):
             continue
         try:
             view = settings.with_overrides(service.options, service.name)
-            if tls_level(view) is not Level.NONE:
-                for source in key_sources(view):
-                    found.setdefault(source, service.name)
+            if service.command == "smtpd" and tls_level(view) is Level.NONE:
+                continue
+            for source in key_sources(view, service.command):
+                found.setdefault(source, service.name)
         except ConfigError:
             continue  # the service itself says so when it starts
     return found

@@ -57,7 +57,7 @@ class SmtpAgent:
         self._finder = HostFinder(settings, house, self._prefix, self._log)
         self._rules = client_rules(settings, self._prefix)
         self._policies = TlsPolicies(settings, self._prefix)
-        self._tls = TlsClient(settings, self._prefix, self._log)
+        self._tls = TlsClient(settings, self._prefix, self._log, house.key_files)
         self._sasl = SaslClient(settings, self._prefix)
         self._generic = GenericMaps(settings, self._prefix, house, self._log)
         self._checks = OutgoingChecks(settings, self._prefix, self._log)

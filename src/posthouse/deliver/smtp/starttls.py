@@ -13,6 +13,7 @@ from posthouse.errors import PosthouseError
 from posthouse.mail.outcome import Deferred
 from posthouse.mail.status import Status
 from posthouse.protocols.tls_names import certificate_matches, expected_names
+from posthouse.system.key_files import KeyFiles
 from posthouse.system.log import DaemonLog
 from posthouse.system.tls import (
     PeerCertificate,
@@ -45,8 +46,8 @@ class Judgement:
 class TlsClient:
     """TLS of one smtp or lmtp service. Contexts are made once for each combination of versions, ciphers and files."""
 
-    def __init__(self, settings: Settings, prefix: str, log: DaemonLog) -> None:
-        self._settings, self._prefix, self._log = settings, prefix, log
+    def __init__(self, settings: Settings, prefix: str, log: DaemonLog, files: KeyFiles) -> None:
+        self._settings, self._prefix, self._log, self._files = settings, prefix, log, files
         self._log_level = settings.integer(f"{prefix}_tls_loglevel")
         self._digest = settings.text(f"{prefix}_tls_fingerprint_digest")
         self._limit = settings.seconds(f"{prefix}_starttls_timeout")
@@ -148,7 +149,8 @@ class TlsClient:
             raise ValueError(f"invalid TLS cipher grade: {policy.ciphers}")
         context.set_ciphers(cipher_list(self._settings.text(f"tls_{grade}_cipherlist"), policy.exclude))
         for certificate, key in self._own_certificates():
-            context.load_cert_chain(certificate, key)
+            with self._files.openable(certificate) as own_certificate, self._files.openable(key) as own_key:
+                context.load_cert_chain(own_certificate, own_key)
         return context
 
     def _own_certificates(self) -> list[tuple[str, str]]:

@@ -32,14 +32,17 @@ def tls_level(settings: Settings) -> Level:
             return Level.ENCRYPT
 
 
-def key_sources(settings: Settings) -> tuple[tuple[str, ...], ...]:
-    """The files with keys and certificates: all of smtpd_tls_chain_files, or a pair for each kind of key."""
-    chain = settings.items("smtpd_tls_chain_files")
+def key_sources(settings: Settings, prefix: str = "smtpd") -> tuple[tuple[str, ...], ...]:
+    """The files with keys and certificates: all of smtpd_tls_chain_files, or a pair for each kind of key.
+
+    prefix is "smtpd", or "smtp" or "lmtp" for what a client shows.
+    """
+    chain = settings.items(f"{prefix}_tls_chain_files")
     if chain:
         return (chain,)
     sources = []
     for kind in ("", "ec", "d"):
-        certificate = settings.text(f"smtpd_tls_{kind}cert_file")
+        certificate = settings.text(f"{prefix}_tls_{kind}cert_file")
         if certificate and certificate != "none":
-            sources.append((settings.text(f"smtpd_tls_{kind}key_file"), certificate))
+            sources.append((settings.text(f"{prefix}_tls_{kind}key_file"), certificate))
     return tuple((certificate,) if key == certificate else (key, certificate) for key, certificate in sources)
