@@ -7,6 +7,7 @@ import pwd
 from functools import lru_cache
 
 from posthouse.lookup.table import BadTable, Options, Table
+from posthouse.system.users import require_answer
 
 _LOCAL_SOURCES = frozenset({"files", "compat", "systemd", "db", "altfiles"})
 
@@ -31,7 +32,10 @@ class AccountTable(Table):
 def _user(name: str) -> str | None:
     try:
         user = pwd.getpwnam(name)
-    except (KeyError, UnicodeEncodeError):
+    except UnicodeEncodeError:
+        return None
+    except KeyError:
+        require_answer("getpwnam_r", name)
         return None
     return ":".join(map(str, user))
 
@@ -39,7 +43,10 @@ def _user(name: str) -> str | None:
 def _group(name: str) -> str | None:
     try:
         group = grp.getgrnam(name)
-    except (KeyError, UnicodeEncodeError):
+    except UnicodeEncodeError:
+        return None
+    except KeyError:
+        require_answer("getgrnam_r", name)
         return None
     return f"{group.gr_name}:{group.gr_passwd}:{group.gr_gid}:{','.join(group.gr_mem)}"
 
