@@ -13,7 +13,7 @@ from posthouse.config.settings import Settings
 from posthouse.errors import ConfigError
 
 BACKLOG = 4096
-LISTENING_ROLES = frozenset({"smtpd", "scan", "postscreen", "spawn", "qmqpd"})
+LISTENING_ROLES = frozenset({"smtpd", "scan", "postscreen", "spawn", "qmqpd", "greylist", "spf"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 
+from posthouse.backstage import policy_services
 from posthouse.backstage.anvil import Anvil
 from posthouse.backstage.spawn import SpawnService
 from posthouse.backstage.verify import AddressVerifier
@@ -156,6 +157,8 @@ class Wiring:
             service = self._service_of(endpoint)
             if service is not None and service.command == "spawn":
                 self._serve_spawn(service, sock)
+            if service is not None and service.command in policy_services.COMMANDS:
+                self._servers.append(await policy_services.serve(service, self.house, sock.dup()))
             if service is None or service.command not in ("smtpd", scanning.COMMAND):
                 continue
             smtpd = self._smtpds.get(endpoint.service)

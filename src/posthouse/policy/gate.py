@@ -9,6 +9,7 @@ from posthouse.policy.answer import Permit, Refuse, StopEvaluation, Unless
 from posthouse.policy.build import build_list
 from posthouse.policy.check import Check
 from posthouse.policy.evaluate import RuleList, evaluate, weigh
+from posthouse.policy.greylist.correspondents import learn_correspondent, prepare
 from posthouse.policy.means import Means
 from posthouse.policy.recipients import check_recipient_exists, check_sender_exists
 from posthouse.policy.request import Request
@@ -42,6 +43,7 @@ class Gate:
         self._data = build_list(means, "smtpd_data_restrictions")
         self._end_of_data = build_list(means, "smtpd_end_of_data_restrictions")
         self._etrn = build_list(means, "smtpd_etrn_restrictions", "check_etrn_access")
+        prepare(means)
 
     async def connect(self, request: Request, trace: Trace | None = None) -> Verdict:
         """A client has connected."""
@@ -79,6 +81,8 @@ class Gate:
             self._recall(check, "sender")
         if not isinstance(refusal, Refuse):
             refusal = await self._judge_recipient(check)
+        if self._means.house.greylist is not None and not isinstance(refusal, Refuse):
+            await learn_correspondent(check)
         return _verdict(refusal, check)
 
     async def vrfy(self, request: Request, trace: Trace | None = None) -> Verdict:

@@ -25,7 +25,8 @@ class House:
     settings is main.cf without any -o. dns is a posthouse.system.dns.Resolver. agent(name) is the delivery agent of
     the transport of that name in master.cf (KeyError where there is none). verify(address) tells of an address by
     probing (posthouse.services.verifying.Verified), probed hears what came of a probe; flush(domain) makes the queue
-    try a destination now (ETRN). key_files gives keys and certificates.
+    try a destination now (ETRN). key_files gives keys and certificates. greylist and spf are policy's own
+    (policy.greylist.in_house, policy.spf.in_house), made when first used.
     """
 
     settings: Settings
@@ -43,6 +44,8 @@ class House:
     anvil: ClientCounter | None = None
     key_files: KeyFiles = field(default_factory=KeyFiles)
     probed: Callable[[QueuedMessage, list[Result]], None] | None = None
+    greylist: Any = None
+    spf: Any = None
 
     def service(self, name: str, service_type: str = "unix") -> Service | None:
         """The service of master.cf with that name and type (fifo and pass count as unix)."""
