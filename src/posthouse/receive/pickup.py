@@ -26,6 +26,8 @@ from posthouse.mail.message import QueuedMessage
 from posthouse.mail.outcome import Bounced
 from posthouse.mail.status import Status
 from posthouse.maillog import pickup as says
+from posthouse.maillog.delivery import Times
+from posthouse.maillog.delivery import status as status_line
 from posthouse.protocols import maildrop_file
 from posthouse.receive.smtpd.content_spool import ContentSpool
 from posthouse.services.delivery import Result
@@ -265,10 +267,13 @@ class Pickup:
         if not status.is_permanent or self._house.bouncer is None:
             raise NotTaken(status.text, for_good=False)
         now = time.time()
-        envelope: Envelope = submission.envelope
+        envelope: Envelope = replace(submission.envelope, ret="HDRS")  # what was refused goes out with its header only
         content = submission.content
         message = QueuedMessage(submission.queue_id, submission.arrival, envelope, content, content.size)
         results = [Result(index, Bounced(status), finished=now) for index in range(len(envelope.recipients))]
+        log, times = self._house.log(self._settings, "cleanup"), Times(submission.arrival, now, now, 0.0, now)
+        for recipient in envelope.recipients:
+            log.info(status_line(submission.queue_id, recipient, Bounced(status), times, "bounced"))
         for notice in await self._house.bouncer.failure(message, results):
             await self._keep(notice)
 
