@@ -193,7 +193,7 @@ def _about_tables(heard: Sequence[tuple[str, str]], said: Sequence[Finding]) -> 
 
 
 def _once_each(findings: Sequence[Finding]) -> list[Finding]:
-    """Fatal ones first, an open relay before all, then by file and line; a mistake that several views see is told once."""
+    """Fatal ones first, an open relay before all, then by file and line; each mistake once, whoever sees it."""
     order = {"fatal": 0, "warning": 1, "note": 2}
     unique = {(finding.file, finding.line, finding.text): finding for finding in findings}
     return sorted(
