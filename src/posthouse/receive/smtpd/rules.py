@@ -96,11 +96,15 @@ def _limits(settings: Settings) -> Limits:
     )
 
 
-def read_rules(settings: Settings, service_name: str) -> Rules:
-    """All of it. Raises ConfigError for values that are no good."""
+def _skip(settings: Settings) -> Skip:
     skip = Skip.NOTHING
     for word in settings.items("receive_override_options"):
         skip |= _SKIPS.get(word, Skip.NOTHING)
+    return skip
+
+
+def read_rules(settings: Settings, service_name: str) -> Rules:
+    """All of it. Raises ConfigError for values that are no good."""
     return Rules(
         service_name=service_name,
         banner=settings.text("smtpd_banner"),
@@ -136,7 +140,7 @@ def read_rules(settings: Settings, service_name: str) -> Rules:
         authenticated_header=settings.flag("smtpd_sasl_authenticated_header"),
         cleanup_service=settings.text("cleanup_service_name"),
         content_filter=settings.text("content_filter"),
-        skip=skip,
+        skip=_skip(settings),
         connections=settings.integer("smtpd_client_connection_count_limit"),
         connection_rate=settings.integer("smtpd_client_connection_rate_limit"),
         message_rate=settings.integer("smtpd_client_message_rate_limit"),
