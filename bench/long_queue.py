@@ -47,13 +47,15 @@ class Figures:
     listing: list[float] = field(default_factory=list)
     command_mb: list[float] = field(default_factory=list)
     worker_mb: list[float] = field(default_factory=list)
+    cpu_ms: list[float] = field(default_factory=list)
 
     def line(self, name: str) -> str:
-        return (
-            f"{name:>10} queued: open after {min(self.start):.2f} s, accepts {max(self.accept):.0f}/s, "
-            f"delivers {max(self.deliver):.0f}/s; postqueue -p begins after {min(self.first_line):.2f} s, takes "
-            f"{min(self.listing):.1f} s and {max(self.command_mb):.0f} MB; worker {max(self.worker_mb):.0f} MB"
+        speed = (
+            f"accepts {max(self.accept):.0f}/s, delivers {max(self.deliver):.0f}/s, CPU {min(self.cpu_ms):.2f} ms each"
         )
+        listing = f"begins after {min(self.first_line):.2f} s, takes {min(self.listing):.1f} s"
+        memory = f"{max(self.command_mb):.0f} MB; worker {max(self.worker_mb):.0f} MB"
+        return f"{name:>8} queued: open after {min(self.start):.2f} s, {speed}; postqueue -p {listing} and {memory}"
 
 
 def fill(directory: Path, count: int) -> None:
@@ -88,7 +90,7 @@ def measure(house: WholeHouse, messages: int, into: Figures) -> None:
     house.start()
     into.start.append(time.monotonic() - before)
     source = [shutil.which("smtp-source", path="/usr/sbin:/usr/bin") or "smtp-source", "-s", "10", "-l", "4096"]
-    had = count(house)
+    had, used = count(house), cpu_s(house)
     before = time.monotonic()
     words = ["-m", str(messages), "-f", "a@sender.test", "-t", "info@example.org", f"inet:127.0.0.1:{house.port}"]
     subprocess.run([*source, *words], check=True)
@@ -96,10 +98,22 @@ def measure(house: WholeHouse, messages: int, into: Figures) -> None:
     while count(house) < had + messages:
         time.sleep(0.05)
     into.deliver.append(messages / (time.monotonic() - before))
+    into.cpu_ms.append((cpu_s(house) - used) * 1000 / messages)
     list_queue(house, into)
     with open(f"/proc/{house.master}/task/{house.master}/children") as file:
         into.worker_mb.append(max(memory_mb(int(pid)) for pid in file.read().split()))
     house.stop()
+
+
+def cpu_s(house: WholeHouse) -> float:
+    """What the children of master have used so far."""
+    total = 0
+    with open(f"/proc/{house.master}/task/{house.master}/children") as file:
+        family = file.read().split()
+    for pid in family:
+        with open(f"/proc/{pid}/stat") as file:
+            total += sum(map(int, file.read().rpartition(")")[2].split()[11:13]))
+    return total / os.sysconf("SC_CLK_TCK")
 
 
 def count(house: WholeHouse) -> int:

@@ -30,6 +30,7 @@ async def measure(putters: int, messages: int) -> None:
     """Put and settle as many messages, by as many tasks, and print the rate."""
     directory = tempfile.mkdtemp(dir=sys.argv[1] if len(sys.argv) > 1 else "/var/tmp")
     store = SqliteStore(f"{directory}/posthouse/queue-0.sqlite", f"{directory}/posthouse/spool")
+    ends: set[asyncio.Future[None]] = set()
     ids, left, slowest = QueueIds(0), messages, 0.0
 
     async def one() -> None:
@@ -42,10 +43,14 @@ async def measure(putters: int, messages: int) -> None:
             begin = time.monotonic()
             await store.put(message)
             slowest = max(slowest, time.monotonic() - begin)
-            await store.settle(Settlement(message.queue_id, frozenset((0,)), finished=True))
+            # As in the house, nobody waits for the end of a message.
+            end = asyncio.ensure_future(store.settle(Settlement(message.queue_id, frozenset((0,)), finished=True)))
+            ends.add(end)
+            end.add_done_callback(ends.discard)
 
     begin, cpu = time.monotonic(), time.process_time()
     await asyncio.gather(*(one() for _ in range(putters)))
+    await asyncio.gather(*ends)
     elapsed, cpu = time.monotonic() - begin, time.process_time() - cpu
     size = sum(entry.stat().st_size for entry in os.scandir(f"{directory}/posthouse") if entry.is_file())
     print(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from collections.abc import Callable
 
 SIZE = 12 * 1024 * 1024  # bytes
 _SMALLEST = 256 * 1024
@@ -33,14 +34,19 @@ class Reserve:
         """Bytes that the write-ahead log may hold before they are copied into the database."""
         return self.size * 2 // 3
 
-    def hold(self) -> bool:
-        """Whether the room is there; where it was given up, see if it can be had again, once a second."""
+    def hold(self, make_room: Callable[[], None] | None = None) -> bool:
+        """Whether the room is there; where it was given up, see if it can be had again, once a second. make_room has
+        the store give back what it does not need.
+        """
         if self._is_held:
             return True
         now = time.monotonic()
         if now - self._tried >= _INTERVAL_S:
             self._tried = now
             self._is_held = self._take()
+            if not self._is_held and make_room is not None:
+                make_room()
+                self._is_held = self._take()
         return self._is_held
 
     def _take(self) -> bool:

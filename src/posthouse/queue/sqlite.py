@@ -83,7 +83,7 @@ class StoreFile:
         """Puts and settlements in one transaction, then the calls. Where that fails, each for itself."""
         writes = [item for item in work if not isinstance(item, _Call)]
         failed: dict[int, TemporaryFailure] = {}
-        if not self._reserve.hold():
+        if not self._reserve.hold(self._shrink):
             failed = {id(item): TemporaryFailure(_FULL) for item in writes if isinstance(item, _Put)}
             writes = [item for item in writes if isinstance(item, _Settle)]
         if writes and (failure := self._apply(writes)):
@@ -99,6 +99,16 @@ class StoreFile:
             refused = is_full and isinstance(item, _Put) and not self._reserve.hold()
             if failure := TemporaryFailure(_FULL) if refused else self._apply([item]):
                 failed[id(item)] = failure
+
+    def _shrink(self) -> None:
+        """Give the disk back what messages that are gone have left in the database, where that is most of it."""
+        try:
+            total = self.connection.execute("PRAGMA page_count").fetchone()[0]
+            if self.connection.execute("PRAGMA freelist_count").fetchone()[0] * 2 > total:
+                self.connection.execute("VACUUM")
+            self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        except sqlite3.Error:
+            return  # no room even for that
 
     def _reuse_log(self) -> None:
         """Have the write-ahead log begin again at its start, where it needs no more room."""
