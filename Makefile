@@ -4,7 +4,8 @@
 # make check   style, types, layers, sizes
 # make fix     what the tools can put right by themselves
 # make conformance   the scenarios recorded from Postfix (root; CONFORMANCE names their folder)
-# make bench   Postfix and Posthouse side by side (root; BENCH names the folder of the load programs)
+# make bench   Postfix and Posthouse side by side (root; BENCH names the folder of the load programs, PARTS what is
+#              measured, LOAD the loads: make bench PARTS=maildir,relay LOAD="--runs 2 --messages 600 --sizes 4096")
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -50,7 +51,7 @@ conformance: setup
 	$(CONFORMANCE)/run --bin $(BIN) -j 2 --differences docs/conformance_differences.txt $(CONFORMANCE)/scenarios
 
 bench: setup
-	bench/compare --load $(BENCH)/bench
+	bench/compare --load $(BENCH)/bench $(if $(PARTS),--parts $(PARTS)) -- $(LOAD)
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
