@@ -93,6 +93,23 @@ def test_a_subcommand_is_one_file(tree):
     assert run(tree, "-m", "posthouse.commands.posthouse", "tea", "now") == "tea now\n"
 
 
+def test_a_check_is_one_function(tree):
+    code = (
+        code_of("check.md")
+        .replace("_trusted_routing", "_recipe")
+        .replace("lets strangers", "of the recipe lets strangers")
+    )
+    checks = tree / "posthouse/config/check_main.py"
+    text = checks.read_text().replace('"""All of it."""\n', '"""All of it."""\n    yield from _recipe(settings)\n')
+    checks.write_text(f"{text}\n\n{code}")
+    (tree / "ask.py").write_text(
+        "from posthouse.config.check_main import check_main\n"
+        "from posthouse.config.settings import from_text\n"
+        "for one in check_main(from_text('allow_untrusted_routing = yes\\n', '/'), ()):\n    print(one.text)\n"
+    )
+    assert "allow_untrusted_routing of the recipe lets strangers pass mail on ..." in run(tree, "ask.py").splitlines()
+
+
 async def test_the_scene_of_the_cleanup_recipe_works(tmp_path):
     from cleanup.cleanup_scene import Scene, addresses
 
@@ -104,7 +121,7 @@ async def test_the_scene_of_the_cleanup_recipe_works(tmp_path):
 
 
 def test_every_recipe_has_a_test_that_follows_it():
-    tested = {"table.md", "restriction.md", "parameter.md", "cleanup_step.md"}
+    tested = {"table.md", "restriction.md", "parameter.md", "cleanup_step.md", "check.md"}
     elsewhere = {"delivery_agent.md": "tests/deliver/test_deliver_adding.py"}
     assert {path.name for path in RECIPES.glob("*.md")} == tested | elsewhere.keys()
     for recipe, test in elsewhere.items():

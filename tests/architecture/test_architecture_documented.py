@@ -48,7 +48,9 @@ def test_what_has_no_effect_is_a_parameter():
 
 
 def test_our_own_parameters_are_listed_as_differences():
-    assert not [name for name in PARAMETERS if name.startswith("posthouse_") and f"`{name}`" not in DIFFERENCES]
+    groups = tuple(re.findall(r"`(posthouse_\w+_)\*`", DIFFERENCES))
+    ours = [name for name in PARAMETERS if name.startswith("posthouse_") and not name.startswith(groups)]
+    assert not [name for name in ours if f"`{name}`" not in DIFFERENCES]
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))

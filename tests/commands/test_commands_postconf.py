@@ -106,7 +106,9 @@ def test_all_parameters_are_shown_with_those_of_the_services(directory, capsys) 
     _, text, _ = play(directory, capsys)
     names = [line.split(" =")[0] for line in text.splitlines()]
     assert names == sorted(names)
-    assert len([name for name in names if not name.startswith("posthouse_")]) == 831 + 17 + 1  # smtpd_hide_client_session
+    assert (
+        len([name for name in names if not name.startswith("posthouse_")]) == 831 + 17 + 1
+    )  # smtpd_hide_client_session
     assert "pip_destination_recipient_limit" in names
     assert "pip_time_limit" in names
 

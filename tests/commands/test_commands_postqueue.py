@@ -126,7 +126,7 @@ async def test_hold_release_and_delete(scene):
     _, _, err = await run("postsuper", "-d", "-", stdin=f"{two.queue_id}*\n", scene=scene)
     assert err == f"postsuper: {two.queue_id}: removed\npostsuper: Deleted: 1 message\n"
     assert await entries(scene) == []
-    log = Path(scene.settings.text("maillog_file")).read_text()  # noqa: ASYNC240
+    log = Path(scene.settings.text("maillog_file")).read_text()
     assert re.search(rf"postfix/postsuper\[\d+\]: {one.queue_id}: placed on hold", log)
 
 

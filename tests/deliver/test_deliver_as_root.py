@@ -54,8 +54,10 @@ async def test_a_mailbox_of_somebody_else_is_left_alone(scene, place):
     (place / "spool/nobody").touch()
     os.chown(place / "spool/nobody", 5000, 5000)
     assert texts(await scene.deliver("local", "nobody@mx.example.test")) == [
-        f"4.2.0 cannot update mailbox {place}/spool/nobody for user nobody. "
-        f"destination {place}/spool/nobody is not owned by recipient"
+        (
+            f"4.2.0 cannot update mailbox {place}/spool/nobody for user nobody. "
+            f"destination {place}/spool/nobody is not owned by recipient"
+        )
     ]
     assert (place / "spool/nobody").read_bytes() == b""
 

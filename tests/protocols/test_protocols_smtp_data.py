@@ -40,7 +40,9 @@ def test_the_dot_and_the_line_ends_are_found_however_the_bytes_are_cut(wire, con
     assert decoded(wire, step=step) == (content, rest)
 
 
-@pytest.mark.parametrize("wire", [b"a\n.\nb\r\n.\r\n", b"a\n.\r\nb\r\n.\r\n", b"a\r\n.\nb\r\n.\r\n", b"a\r.\rb\r\n.\r\n"])
+@pytest.mark.parametrize(
+    "wire", [b"a\n.\nb\r\n.\r\n", b"a\n.\r\nb\r\n.\r\n", b"a\r\n.\nb\r\n.\r\n", b"a\r.\rb\r\n.\r\n"]
+)
 def test_only_the_standard_end_ends_a_message_so_that_nothing_can_be_smuggled(wire):
     content, rest = decoded(wire)
     assert rest == b""
@@ -61,7 +63,10 @@ def stuffed(content: bytes) -> bytes:
     return re.sub(rb"(?m)^\.", b"..", content).replace(b"\n", b"\r\n") + b".\r\n"
 
 
-@given(st.lists(st.binary(max_size=20).map(lambda b: b.replace(b"\n", b"").replace(b"\r", b"")), max_size=8), st.integers(1, 9))
+@given(
+    st.lists(st.binary(max_size=20).map(lambda b: b.replace(b"\n", b"").replace(b"\r", b"")), max_size=8),
+    st.integers(1, 9),
+)
 def test_what_was_stuffed_comes_back(rows, step):
     content = b"".join(row + b"\n" for row in rows)
     assert decoded(stuffed(content), step=step) == (content, b"")

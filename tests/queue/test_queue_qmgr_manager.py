@@ -42,7 +42,7 @@ async def test_the_label_of_a_status_line_is_that_of_the_transports_service(tmp_
     scene = a_house(tmp_path)
     await take_in(scene, a_message("x@relay.test"))
     await until(lambda: not scene.qmgr.active)
-    assert [line for line in scene.lines if "status=sent" in line][0].startswith("postfix/relay/smtp: ")
+    assert next(line for line in scene.lines if "status=sent" in line).startswith("postfix/relay/smtp: ")
     await scene.store.close()
 
 

@@ -335,7 +335,8 @@ def test_queue_ids_are_unique_and_can_be_told_apart_by_readers_of_logs():
     import re
 
     known = re.compile(r"\b(?=[0-9]*[A-F])(?=[A-F]*[0-9])[0-9A-F]{6,15}\b")
-    ids = [name for worker in (0, 31) for name in (lambda q: [q.new() for _ in range(3000)])(QueueIds(worker))]
+    makers = (QueueIds(0), QueueIds(31))
+    ids = [maker.new() for maker in makers for _ in range(3000)]
     assert len(set(ids)) == len({row_number(name) for name in ids}) == 6000
     assert all(known.fullmatch(name) and 10 <= len(name) <= 14 for name in ids)
 

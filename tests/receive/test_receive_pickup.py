@@ -155,7 +155,7 @@ async def test_a_large_message_is_streamed_to_the_spool(scene):
     taken = []
 
     async def take(submission):
-        taken.append((submission, Path(submission.content.body.path).read_bytes()))  # noqa: ASYNC240
+        taken.append((submission, Path(submission.content.body.path).read_bytes()))
         return Accepted("ABC1")
 
     house.intake.take = take

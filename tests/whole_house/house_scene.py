@@ -11,6 +11,7 @@ import smtplib
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -47,6 +48,14 @@ def free_port() -> int:
             sock.bind(("127.0.0.1", port))
             return port
     raise AssertionError
+
+
+def let_others_in(place: Path) -> None:
+    """Where root runs the tests, pytest's folders are closed to those whose rights a server takes."""
+    for folder in (place, *place.parents):
+        if folder == Path(tempfile.gettempdir()):
+            return
+        folder.chmod(0o755)
 
 
 def owner() -> pwd.struct_passwd:

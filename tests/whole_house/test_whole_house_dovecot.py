@@ -12,7 +12,7 @@ import pytest
 
 import certificates
 from whole_house.dovecot_scene import EXAMPLES, Dovecot, House
-from whole_house.house_scene import free_port, until
+from whole_house.house_scene import free_port, let_others_in, until
 
 pytestmark = [
     pytest.mark.skipif(os.getuid() != 0, reason="Dovecot changes its user"),
@@ -23,8 +23,7 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory):
     place = tmp_path_factory.mktemp("dovecot")
-    for folder in (place, *place.parents[:2]):
-        folder.chmod(0o755)
+    let_others_in(place)
     authority = certificates.make(place, "ca", "the authority", authority=True)
     pair = certificates.make(place, "server", "mail.example.org", "localhost", issuer=authority)
     policy = free_port()
@@ -167,8 +166,7 @@ def test_curl_sends(scene):
 @pytest.fixture
 def first_house(tmp_path, scene):
     """Another server, with logins of its own, which sends everything on to the scene's under verified TLS."""
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)
+    let_others_in(tmp_path)
     pair = certificates.make(tmp_path, "first", "first.example.com", "localhost", issuer=scene.authority)
     next_hop = f"[127.0.0.1]:{scene.port}"
     main_cf = f"""

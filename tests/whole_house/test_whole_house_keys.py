@@ -9,7 +9,7 @@ import ssl
 import pytest
 
 import certificates
-from whole_house.house_scene import WholeHouse, until
+from whole_house.house_scene import WholeHouse, let_others_in, until
 
 pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="only root can keep something from the mail system's user")
 
@@ -25,8 +25,7 @@ def served(house, authority):
 
 @pytest.fixture(autouse=True)
 def open_way(tmp_path):
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)
+    let_others_in(tmp_path)
 
 
 @pytest.fixture

@@ -144,10 +144,8 @@ def _print_proofs(judged: Judgement, settings: Settings) -> None:
 def _print_json(findings: list[Finding], judged: Judgement | None) -> None:
     from posthouse.policy.proof.dialogue import as_json
 
-    told = [
-        {"severity": WORDS[one.severity], **{name: getattr(one, name) for name in ("file", "line", "parameter", "text")}}
-        for one in findings
-    ]
+    names = ("file", "line", "parameter", "text")
+    told = [{"severity": WORDS[one.severity], **{name: getattr(one, name) for name in names}} for one in findings]
     proofs = [as_json(proof) for proof in judged.proofs] if judged else []
     json.dump({"findings": told, "relay": proofs, "local": judged.local if judged else []}, sys.stdout, indent=2)
     print()

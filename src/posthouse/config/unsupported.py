@@ -80,8 +80,9 @@ NOT_NEEDED: Final[dict[str, str]] = {
     "a process of Postfix that is not one here": (
         "application_event_drain_time daemon_timeout fork_attempts fork_delay in_flow_delay ipc_idle ipc_timeout "
         "ipc_ttl max_use service_throttle_time trigger_timeout transport_retry_time qmgr_clog_warn_time "
-        "qmgr_fudge_factor connection_cache_status_update_time connection_cache_ttl_limit known_tcp_ports process_id_directory "
-        "smtpd_policy_service_max_idle smtpd_policy_service_max_ttl tcp_windowsize smtpd_history_flush_threshold"
+        "qmgr_fudge_factor connection_cache_status_update_time connection_cache_ttl_limit known_tcp_ports "
+        "process_id_directory smtpd_policy_service_max_idle smtpd_policy_service_max_ttl tcp_windowsize "
+        "smtpd_history_flush_threshold"
     ),
     "the name of a service that workers do themselves": (
         "address_verify_service_name bounce_service_name connection_cache_service_name defer_service_name "

@@ -1,1 +1,1 @@
-"""The shape of every log line, as pure functions: one module per daemon name, because administrators' tools parse them."""
+"""The shape of every log line, as pure functions: one module per daemon name. Administrators' tools parse them."""

@@ -45,11 +45,12 @@ def _try(take: Callable[[], None], patience: Patience) -> None:
     for attempt in range(1, max(1, patience.attempts) + 1):
         try:
             take()
-            return
         except OSError as error:
             if error.errno not in _BUSY or attempt >= patience.attempts:
                 words = os.strerror(error.errno or 0)
                 raise LockFailed(f"unable to lock for exclusive access: {words}", error.errno or 0) from None
+        else:
+            return
         time.sleep(patience.delay)
 
 

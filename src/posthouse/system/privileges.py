@@ -10,7 +10,7 @@ _NOBODY_ELSE = "cannot get user and group {uid}:{gid}; the mail system runs as u
 
 
 class CannotBecome(PermissionError):
-    """This process may not take those rights."""
+    """The process may not take those rights."""
 
 
 def may_become(uid: int, gid: int) -> bool:
