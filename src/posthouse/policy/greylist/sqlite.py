@@ -120,6 +120,8 @@ def _text(key: str) -> str:
 
 
 def _connect(path: str) -> sqlite3.Connection:
+    with contextlib.suppress(OSError):  # SQLite says it better
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     database = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, cached_statements=32)
     try:
         database.execute("PRAGMA journal_mode = WAL")
