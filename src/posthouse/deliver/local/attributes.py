@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import time
+from dataclasses import dataclass, field, replace
 
 from posthouse.mail.address import split_extension
 from posthouse.mail.envelope import Notify, Recipient
+from posthouse.mail.outcome import Outcome
 from posthouse.services.delivery import DeliveryRequest, Result
 from posthouse.system.users import User
 
@@ -61,6 +63,22 @@ class Progress:
     def has_seen(self, what: str) -> bool:
         """Whether is_first was asked for this."""
         return what.lower() in self._seen
+
+    def take(self, attributes: Attributes, outcome: Outcome | None) -> None:
+        """Add what became of a recipient, logged under its address of now; None adds nothing."""
+        if outcome is None:
+            return
+        recipient = attributes.recipient
+        if recipient.original == recipient.address or attributes.sender != self.request.message.envelope.sender:
+            recipient = replace(recipient, original="")
+        self.results.append(Result(self.index, outcome, finished=time.time(), logged_recipient=recipient))
+
+    def take_all(self, attributes: Attributes, outcome: Outcome | list[Result]) -> None:
+        """As take, for one outcome or for results that are complete."""
+        if isinstance(outcome, list):
+            self.results.extend(outcome)
+        else:
+            self.take(attributes, outcome)
 
 
 def address_parts(address: str, delimiters: str) -> tuple[str, str, str, str, str]:

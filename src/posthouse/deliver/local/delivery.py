@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
 from dataclasses import replace
 
 from posthouse.deliver.local import alias_tables, lists, user_mailbox
+from posthouse.deliver.local.alias_owner import owner_of
 from posthouse.deliver.local.alias_tables import Alias, NoOwner
 from posthouse.deliver.local.attributes import (
     ALIAS,
@@ -34,10 +34,9 @@ from posthouse.deliver.local.forwarding import note_forward, send_forwards
 from posthouse.deliver.results import failed
 from posthouse.errors import LookupFailed
 from posthouse.lookup.address_keys import with_extension
-from posthouse.mail.outcome import Deferred, Outcome
+from posthouse.mail.outcome import Deferred
 from posthouse.mail.status import Status
 from posthouse.maillog import local as maillog
-from posthouse.services.delivery import Result
 from posthouse.system.users import User, find_user, find_user_by_id
 
 _DEEPEST = 100
@@ -103,14 +102,14 @@ class LocalDelivery:
         # Members of a list with an owner, and of :include: files, get a message of their own.
         owned = attributes.owner is not None and attributes.owner.lower() != attributes.user
         if owned or attributes.via == INCLUDE:
-            self._take(attributes, note_forward(self._local, self._progress, attributes))
+            self._progress.take(attributes, note_forward(self._local, self._progress, attributes))
             return
         user = find_user(attributes.user)
         if user is not None and await self._deliver_forward(attributes, user):
             return
         outcome = await user_mailbox.deliver(self._local, self._progress, attributes, user)
         if outcome is not None:
-            self._take_all(attributes, outcome)
+            self._progress.take_all(attributes, outcome)
             return
         await self._deliver_unknown(attributes)
 
@@ -146,25 +145,10 @@ class LocalDelivery:
             rights=alias.owner,
             delivered=self._delivered(attributes),
         )
-        owner = await self._owner_of(alias.name)
+        owner = await owner_of(self._local, alias.name)
         if owner is not None:
             return replace(inside, owner=owner, sender=owner)
         return replace(inside, owner=None) if self._rules.reset_owner else inside
-
-    async def _owner_of(self, name: str) -> str | None:
-        """Who answers for a list: the address owner-name, or what that alias says with expand_owner_alias."""
-        if not self._rules.owner_special:
-            return None
-        owner = f"owner-{name}"
-        members = await self._local.aliases.find(owner)
-        if members is None:
-            return None
-        address = owner
-        if self._rules.expand_owner:
-            first = next((d for d in read_destinations(members) if isinstance(d, ToAddress)), None)
-            address = first.address if first is not None else owner
-        rewriter = self._local.house.rewriter
-        return await rewriter.rewrite("local", address) if rewriter is not None else address
 
     async def _deliver_members(self, attributes: Attributes, alias: Alias) -> None:
         count = await self._deliver_all(attributes, read_destinations(alias.members))
@@ -219,10 +203,12 @@ class LocalDelivery:
                 await self._deliver_address(attributes, address)
             case ToCommand(command):
                 if self._progress.is_first(f"command {_owner_number(attributes)} {command}"):
-                    self._take(attributes, await deliver_command(self._local, self._progress, attributes, command))
+                    self._progress.take(
+                        attributes, await deliver_command(self._local, self._progress, attributes, command)
+                    )
             case ToFile(path):
                 if self._progress.is_first(f"file {_owner_number(attributes)} {path}"):
-                    self._take(attributes, await deliver_file(self._local, self._progress, attributes, path))
+                    self._progress.take(attributes, await deliver_file(self._local, self._progress, attributes, path))
             case ToInclude(path):
                 await self._deliver_include(attributes, path)
 
@@ -271,7 +257,7 @@ class LocalDelivery:
         if resolution.transport == self._local.relay:
             await self.deliver_recipient(inside)
         else:
-            self._take(inside, note_forward(self._local, self._progress, inside))
+            self._progress.take(inside, note_forward(self._local, self._progress, inside))
 
     def _delimiter(self, attributes: Attributes) -> str:
         return attributes.delimiter or self._rules.delimiters[:1]
@@ -282,7 +268,7 @@ class LocalDelivery:
         """fallback_transport, luser_relay, or back to the sender."""
         passed = await user_mailbox.pass_on(self._local, self._progress, attributes, "fallback_transport")
         if passed is not None:
-            self._take_all(attributes, passed)
+            self._progress.take_all(attributes, passed)
             return
         template = self._local.settings.raw("luser_relay")
         if template:
@@ -290,23 +276,16 @@ class LocalDelivery:
             return
         if attributes.user in _ROLES:
             self._local.log.warning(maillog.alias_not_found(attributes.user))
-            self._take(attributes, self._local.sent("discarded"))
+            self._progress.take(attributes, self._local.sent("discarded"))
             return
         self._add(attributes, Status("5.1.1", 0, f'unknown user: "{attributes.user}"'))
 
     async def _deliver_luser(self, attributes: Attributes, template: str) -> None:
-        values = names_for(attributes, self._progress.request.message.envelope.origin, self._rules.delimiters)
-        allowed = self._local.settings.text("forward_expansion_filter")
-        try:
-            address, _ = expanded(template, values, allowed)
-        except Unexpandable as problem:
-            self._local.log.warning(f"bad luser_relay: {problem}")
-            self._add(attributes, Status("4.3.5", 0, "mail system configuration error"))
-            return
-        if attributes.level > _DEEPEST:
-            self._add(attributes, Status("5.4.6", 0, f"possible luser_relay loop for {attributes.user}"))
-            return
-        await self._deliver_address(replace(attributes, unmatched=""), address)
+        address = _luser_address(self._local, self._progress, attributes, template)
+        if isinstance(address, Status):
+            self._add(attributes, address)
+        else:
+            await self._deliver_address(replace(attributes, unmatched=""), address)
 
     # Results
 
@@ -314,25 +293,20 @@ class LocalDelivery:
         return attributes.delivered if self._rules.frozen_delivered_to else attributes.recipient.address
 
     def _add(self, attributes: Attributes, status: Status) -> None:
-        self._take(attributes, failed(status, self._local.relay))
+        self._progress.take(attributes, failed(status, self._local.relay))
 
-    def _take(self, attributes: Attributes, outcome: Outcome | None) -> None:
-        if outcome is None:
-            return
-        recipient = attributes.recipient
-        if (
-            recipient.original == recipient.address
-            or attributes.sender != self._progress.request.message.envelope.sender
-        ):
-            recipient = replace(recipient, original="")
-        result = Result(self._progress.index, outcome, finished=time.time(), logged_recipient=recipient)
-        self._progress.results.append(result)
 
-    def _take_all(self, attributes: Attributes, outcome: Outcome | list[Result]) -> None:
-        if isinstance(outcome, list):
-            self._progress.results.extend(outcome)
-        else:
-            self._take(attributes, outcome)
+def _luser_address(local: Local, progress: Progress, attributes: Attributes, template: str) -> str | Status:
+    """What luser_relay comes to, or why it cannot be used."""
+    values = names_for(attributes, progress.request.message.envelope.origin, local.rules.delimiters)
+    try:
+        address, _ = expanded(template, values, local.settings.text("forward_expansion_filter"))
+    except Unexpandable as problem:
+        local.log.warning(f"bad luser_relay: {problem}")
+        return Status("4.3.5", 0, "mail system configuration error")
+    if attributes.level > _DEEPEST:
+        return Status("5.4.6", 0, f"possible luser_relay loop for {attributes.user}")
+    return address
 
 
 def _owner_number(attributes: Attributes) -> int:
