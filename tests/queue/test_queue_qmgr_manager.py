@@ -480,3 +480,22 @@ async def test_an_alias_that_was_expanded_is_reported_once_to_who_asked(tmp_path
     [(_, results)] = scene.bouncer.successes
     assert [(r.logged_recipient, r.outcome.status.text) for r in results] == [(asked, "alias expanded")]
     await scene.store.close()
+
+
+async def test_a_message_that_cannot_be_read_is_put_on_hold_and_others_go_on(tmp_path):
+    scene = a_house(tmp_path)
+    bad, good = a_message("x@example.net"), a_message("y@example.net")
+    for message in (bad, good):
+        await scene.store.put(message)
+    scene.store.file.connection.execute("UPDATE message SET envelope = '{' WHERE queue_id = ?", (bad.queue_id,))
+    runner = asyncio.ensure_future(scene.qmgr.run())
+    await until(lambda: scene.agent.requests and not scene.qmgr.active)
+    assert [(row.queue_id, row.queue.value, row.recipients) for row in await listed(scene)] == [
+        (bad.queue_id, "hold", ())
+    ]
+    assert [line for line in scene.lines if "cannot be read" in line] == [
+        f"postfix/qmgr: error: {bad.queue_id}: cannot be read from the queue, put on hold"
+    ]
+    await scene.qmgr.stop()
+    await runner
+    await scene.store.close()

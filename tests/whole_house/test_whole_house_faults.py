@@ -169,3 +169,28 @@ def test_reloads_under_load_refuse_no_connection_and_lose_and_double_nothing(hou
     until(lambda: len(house.maildir("info")) >= len(accepted))
     until(lambda: is_idle(house))
     assert len(house.maildir("info")) == len(accepted)
+
+
+def test_a_client_that_goes_away_in_the_middle_leaves_no_file(house):
+    client = house.client()
+    client.ehlo()
+    client.mail("friend@sender.test")
+    client.rcpt("info@example.org")
+    client.docmd("DATA")
+    client.sock.sendall(b"Subject: half\r\n\r\n" + LARGE.encode())
+    until(lambda: spool(house))
+    client.close()
+    until(lambda: spool(house) == [])
+
+
+def test_a_store_that_is_damaged_is_named_and_the_house_goes_on(closed_house):
+    house = closed_house
+    house.start()
+    house.stop()
+    (store,) = (house.place / "queue/posthouse").glob("queue-*.sqlite")
+    store.write_bytes(b"no database" * 1000)
+    house.start()
+    house.send("info@example.org")
+    until(lambda: house.maildir("info"))
+    assert f"cannot open the queue {store}: file is not a database" in house.log
+

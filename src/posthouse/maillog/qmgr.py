@@ -38,6 +38,10 @@ def cannot_read_queue(reason: str) -> str:
     return f"cannot read the queue: {reason}"
 
 
+def damaged(queue_id: str) -> str:
+    return f"{queue_id}: cannot be read from the queue, put on hold"
+
+
 def picked_up_again(queue_id: str, uid: int, sender: str, former: str) -> str:
     """Pickup's line for mail that postsuper -r sent through cleanup again."""
     return f"{queue_id}: uid={uid} from=<{quote_address(sender)}> orig_id={former}"

@@ -10,6 +10,7 @@ import contextlib
 import glob
 import os
 import re
+import sqlite3
 from dataclasses import dataclass
 
 from posthouse.config.settings import Settings
@@ -17,10 +18,10 @@ from posthouse.mail.message import QueuedMessage
 from posthouse.master.layout import SPOOL
 from posthouse.queue.qmgr.manager import QueueManager
 from posthouse.queue.spool import StoreInUse
-from posthouse.queue.sqlite import SqliteStore
+from posthouse.queue.sqlite import SqliteStore, is_damaged
 from posthouse.services.house import House
 
-ADOPTION_INTERVAL_S = 60.0
+ADOPTION_INTERVAL_S = 15.0
 DELIVERIES_S = 20.0  # how long deliveries under way are waited for
 _NUMBERS = 1000
 
@@ -71,6 +72,7 @@ class Shares:
         self._settings = settings
         self._adopts = False
         self._all: list[Share] = []
+        self._complained: set[int] = set()
         self.own = self._open_first_free()
 
     async def put(self, message: QueuedMessage) -> None:
@@ -101,9 +103,23 @@ class Shares:
         for number in self._numbers():
             if number % self._workers == self._slot and all(share.number != number for share in self._all):
                 with contextlib.suppress(StoreInUse):
-                    self._start(self._open(number))
-                    taken += 1
+                    taken += self._adopt(number)
         return taken
+
+    def _adopt(self, number: int) -> bool:
+        try:
+            self._start(self._open(number))
+        except (sqlite3.Error, OSError) as trouble:
+            self._complain(number, trouble)
+            return False
+        return True
+
+    def _complain(self, number: int, trouble: Exception) -> None:
+        """A store that cannot be opened keeps its mail; the house goes on without it, and says so once."""
+        if number not in self._complained:
+            self._complained.add(number)
+            path = store_path(self._settings, number)
+            self._house.log(self._settings, "qmgr").error(f"cannot open the queue {path}: {trouble}")
 
     async def release(self) -> None:
         """Give up all shares but a fresh one, which takes what still comes in."""
@@ -140,8 +156,14 @@ class Shares:
 
     def _open_first_free(self) -> Share:
         for number in range(self._slot, _NUMBERS * self._workers, self._workers):
-            with contextlib.suppress(StoreInUse):
+            try:
                 return self._open(number)
+            except StoreInUse:
+                continue
+            except sqlite3.Error as trouble:
+                if not is_damaged(trouble):
+                    raise
+                self._complain(number, trouble)
         raise StoreInUse(directory(self._settings))
 
     def _open(self, number: int) -> Share:

@@ -168,13 +168,15 @@ def listing(connection: sqlite3.Connection, after: int, limit: int) -> list[tupl
 
 def _listed(connection: sqlite3.Connection, row: Row) -> Listed:
     number, queue_id, arrival, due, hold, expire, progressed, size, sender, envelope = row
-    addresses = record.recipient_addresses(envelope)
     done: set[int] = set()
     reasons: dict[int, str] = {}
-    if progressed:
+    try:
+        addresses = record.recipient_addresses(envelope)
         query = "SELECT data FROM progress WHERE message = ? ORDER BY number"
-        for (data,) in connection.execute(query, (number,)):
+        for (data,) in connection.execute(query, (number,)) if progressed else ():
             record.note_reasons(data, done, reasons)
+    except (ValueError, KeyError, TypeError, IndexError):
+        addresses = []  # it is damaged, and the rest of the listing is not
     where = QueueName.DEFERRED if reasons else QueueName.INCOMING
     if hold:
         where = QueueName.HOLD if hold == HOLD else QueueName.MAILDROP

@@ -42,6 +42,11 @@ class _Call:
     action: Callable[[sqlite3.Connection], Any]
 
 
+def is_damaged(error: sqlite3.Error) -> bool:
+    """Whether the file of a store is no store any more."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
 class StoreFile:
     """The work on the file itself, in one thread; also how commands reach the queue while the mail system is down."""
 
@@ -50,6 +55,7 @@ class StoreFile:
         self._reserve = Reserve(rows.reserve_path(path))
         self._lock = -1
         self._taken_out: set[int] = set()
+        self.damaged: list[str] = []
         self._may_have_files = True
         self._connection: sqlite3.Connection | None = None
 
@@ -209,6 +215,15 @@ class StoreFile:
             connection.execute("UPDATE message SET due = ? WHERE id = ?", (settlement.due, number))
         rows.add_progress(connection, number, data)
 
+    def read_or_hold(self, row: rows.Row) -> QueuedMessage | None:
+        """The message of a row. One that cannot be read must not stand in the way of others: it is put on hold."""
+        try:
+            return rows.read_message(self.connection, row, self.spool_directory)
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError):
+            self.connection.execute(f"UPDATE message SET hold = {rows.HOLD} WHERE id = ?", (row[0],))  # noqa: S608
+            self.damaged.append(row[1])
+            return None
+
     def take_out(self, queue_ids: Sequence[str]) -> list[QueuedMessage]:
         """Mark messages for another way through cleanup; all that are marked. A put under the same id replaces one."""
         connection = self.connection
@@ -281,10 +296,14 @@ class SqliteStore:
 
         def read(connection: sqlite3.Connection) -> list[QueuedMessage]:
             found = (rows.fetch(connection, number) for number in rows.due_numbers(connection, now, limit, numbers))
-            return [rows.read_message(connection, row, self.file.spool_directory) for row in found if row]
+            return [message for row in found if row and (message := self.file.read_or_hold(row))]
 
         messages: list[QueuedMessage] = await self._call(read)
         return messages
+
+    def take_damaged(self) -> Sequence[str]:
+        damaged, self.file.damaged = self.file.damaged, []
+        return damaged
 
     async def next_due(self) -> float | None:
         def read(connection: sqlite3.Connection) -> float | None:

@@ -72,6 +72,10 @@ class QueueStore(Protocol):
         """At most limit messages not on hold whose time has come, the longest waiting first, with their content."""
         ...
 
+    def take_damaged(self) -> Sequence[str]:
+        """Messages that due() could not read, and put on hold; each is named once."""
+        ...
+
     async def next_due(self) -> float | None:
         """When the next message is due (Unix time, s); None when nothing waits."""
         ...

@@ -126,7 +126,10 @@ class QueueManager:
             except TemporaryFailure as failure:
                 self._log.warning(says.cannot_read_queue(failure.status.reason or str(failure)))
                 return
-            self._has_more = len(found) == limit and len(passed_over) < _PASSED_OVER
+            damaged = self._store.take_damaged()
+            for queue_id in damaged:
+                self._log.error(says.damaged(queue_id))
+            self._has_more = len(found) + len(damaged) == limit and len(passed_over) < _PASSED_OVER
             for message in found:
                 if message.queue_id in self.active:
                     continue
