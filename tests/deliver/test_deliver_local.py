@@ -41,7 +41,7 @@ class Local(Scene):
         super().__init__(
             f"mail_spool_directory = {place}/spool\nqueue_directory = {place}/out\nmyorigin = {HOST}\n"
             f"alias_maps = texthash:{place}/texthash\nrecipient_delimiter = +\ndeliver_lock_attempts = 1\n"
-            f"command_time_limit = 2s\ndefault_privs = nobody\n" + main_cf
+            f"command_time_limit = 5s\ndefault_privs = nobody\n" + main_cf
         )
 
     async def local(self, user: str, **more):

@@ -38,7 +38,7 @@ async def scene(tmp_path, monkeypatch):
     os.chmod(tmp_path / "show", 0o755)
     users._by_name["worker"] = (time.monotonic() + 1e6, users.User("worker", UID, GID, "/", "/bin/sh"))
     made = Scene(
-        f"queue_directory = {tmp_path}\nexport_environment = OUT={tmp_path}\nrecipient_delimiter = +\np_time_limit = 2s\n"
+        f"queue_directory = {tmp_path}\nexport_environment = OUT={tmp_path}\nrecipient_delimiter = +\np_time_limit = 5s\n"
     )
     made.show = str(tmp_path / "show")
     made.out = tmp_path

@@ -67,7 +67,7 @@ def collect(lines: Iterable[str], text: str) -> Iterator[Case]:
         if text not in line or (found := _LINE.match(line)) is None:
             continue
         key = (found["address"], found["sender"].lower(), found["recipient"].lower())
-        case = cases.setdefault(key, Case(*found.group("name", "address", "sender", "recipient")))
+        case = cases.setdefault(key, Case(found["name"], found["address"], found["sender"], found["recipient"]))
         case.tries += 1
         case.time = found["time"]
     return iter(sorted(cases.values(), key=lambda case: _sort_key(case.address)))
