@@ -62,18 +62,21 @@ class HouseRules:
     @classmethod
     def of(cls, settings: Settings) -> HouseRules:
         """From main.cf."""
-        prefix = "posthouse_greylist_"
-        delay, window, age = (settings.seconds(prefix + name) for name in ("delay", "retry_window", "max_age"))
-        times = Times(delay, window, age, settings.integer(prefix + "trusted_after"))
-        is_kind = settings.text(prefix + "rules").lower() == "kind"
+        times = Times(
+            settings.seconds("posthouse_greylist_delay"),
+            settings.seconds("posthouse_greylist_retry_window"),
+            settings.seconds("posthouse_greylist_max_age"),
+            settings.integer("posthouse_greylist_trusted_after"),
+        )
+        is_kind = settings.text("posthouse_greylist_rules").lower() == "kind"
         return cls(
             times,
-            settings.integer(prefix + "trusted_domain_after"),
-            settings.seconds(prefix + "longest_delay"),
+            settings.integer("posthouse_greylist_trusted_domain_after"),
+            settings.seconds("posthouse_greylist_longest_delay"),
             is_kind,
-            settings.integer(prefix + "ipv4_bits"),
-            settings.integer(prefix + "ipv6_bits"),
-            is_kind and settings.flag(prefix + "knows_correspondents"),
+            settings.integer("posthouse_greylist_ipv4_bits"),
+            settings.integer("posthouse_greylist_ipv6_bits"),
+            is_kind and settings.flag("posthouse_greylist_knows_correspondents"),
         )
 
 
@@ -209,9 +212,12 @@ def _pair(sender: str, recipient: str) -> str:
 
 def read_lists(settings: Settings, log: DaemonLog) -> Whitelists:
     """The whitelists of main.cf; what is wrong in them is logged once and left out."""
+    names = {
+        "clients": settings.items("posthouse_greylist_whitelist_clients"),
+        "recipients": settings.items("posthouse_greylist_whitelist_recipients"),
+    }
     files = {}
-    for what in ("clients", "recipients"):
-        named = settings.items(f"posthouse_greylist_whitelist_{what}")
+    for what, named in names.items():
         files[what], problems = open_files(named)
         for problem in problems:
             log.warning(problem)
