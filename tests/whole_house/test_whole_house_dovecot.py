@@ -7,12 +7,14 @@ import smtplib
 import ssl
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 
 import certificates
 from whole_house.dovecot_scene import EXAMPLES, Dovecot, House
-from whole_house.house_scene import free_port, let_others_in, until
+from whole_house.house_scene import free_port, until
 
 pytestmark = [
     pytest.mark.skipif(os.getuid() != 0, reason="Dovecot changes its user"),
@@ -21,9 +23,9 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def scene(tmp_path_factory):
-    place = tmp_path_factory.mktemp("dovecot")
-    let_others_in(place)
+def scene():
+    place = Path(tempfile.mkdtemp(prefix="posthouse-dovecot-"))  # not in tmp_path, which pytest keeps closing to others
+    place.chmod(0o755)
     authority = certificates.make(place, "ca", "the authority", authority=True)
     pair = certificates.make(place, "server", "mail.example.org", "localhost", issuer=authority)
     policy = free_port()
@@ -47,6 +49,7 @@ def scene(tmp_path_factory):
     yield house
     dovecot.stop()
     house.stop()
+    shutil.rmtree(place, ignore_errors=True)
 
 
 def context(house):
@@ -164,10 +167,10 @@ def test_curl_sends(scene):
 
 
 @pytest.fixture
-def first_house(tmp_path, scene):
+def first_house(scene):
     """Another server, with logins of its own, which sends everything on to the scene's under verified TLS."""
-    let_others_in(tmp_path)
-    pair = certificates.make(tmp_path, "first", "first.example.com", "localhost", issuer=scene.authority)
+    place = scene.place.parent
+    pair = certificates.make(place, "first", "first.example.com", "localhost", issuer=scene.authority)
     next_hop = f"[127.0.0.1]:{scene.port}"
     main_cf = f"""
 compatibility_level = 3.6
@@ -183,7 +186,7 @@ mua_client_restrictions = permit_sasl_authenticated, reject
 mua_helo_restrictions =
 mua_sender_restrictions =
 """
-    house = House(tmp_path / "house", main_cf, (EXAMPLES / "master.cf").read_text())
+    house = House(place / "first", main_cf, (EXAMPLES / "master.cf").read_text())
     yield house
     house.stop()
 
@@ -212,3 +215,16 @@ def test_from_a_login_on_one_server_over_verified_tls_to_imap_on_another(scene, 
     until(lambda: any("Subject: over two servers" in text for text in mailbox(scene)))
     assert "Verified TLS connection established to 127.0.0.1[127.0.0.1]:" in first_house.log
     assert "a pass phrase" not in first_house.log
+
+
+@pytest.mark.skipif(not shutil.which("posttls-finger"), reason="needs Postfix")
+def test_postfix_itself_verifies_us(scene):
+    done = subprocess.run(
+        ["posttls-finger", "-c", "-l", "secure", "-F", str(scene.authority.certificate), "-L", "summary",
+         f"[127.0.0.1]:{scene.port}", "mail.example.org"],
+        capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+    assert (
+        f"Verified TLS connection established to 127.0.0.1[127.0.0.1]:{scene.port}: TLSv1.3"
+        in done.stdout + done.stderr
+    )

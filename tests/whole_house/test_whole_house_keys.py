@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import shutil
 import smtplib
 import ssl
+import tempfile
+from pathlib import Path
 
 import pytest
 
 import certificates
-from whole_house.house_scene import WholeHouse, let_others_in, until
+from whole_house.house_scene import WholeHouse, until
 
 pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="only root can keep something from the mail system's user")
 
@@ -23,23 +26,27 @@ def served(house, authority):
     return dict(pair for entry in certificate["subject"] for pair in entry)["commonName"]
 
 
-@pytest.fixture(autouse=True)
-def open_way(tmp_path):
-    let_others_in(tmp_path)
+@pytest.fixture
+def place():
+    """Not in tmp_path, which pytest keeps closing to others."""
+    folder = Path(tempfile.mkdtemp(prefix="posthouse-keys-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture
-def closed(tmp_path):
+def closed(place):
     """A folder that only root may enter, as /etc/letsencrypt/live is."""
-    folder = tmp_path / "live"
+    folder = place / "live"
     folder.mkdir(mode=0o700)
     return folder
 
 
-def test_a_key_in_a_closed_folder_serves_and_is_renewed_at_once(tmp_path, closed):
-    authority = certificates.make(tmp_path, "ca", "the authority", authority=True)
-    first = certificates.make(tmp_path, "first", "first.example.com", issuer=authority)
-    second = certificates.make(tmp_path, "second", "second.example.com", issuer=authority)
+def test_a_key_in_a_closed_folder_serves_and_is_renewed_at_once(place, closed):
+    authority = certificates.make(place, "ca", "the authority", authority=True)
+    first = certificates.make(place, "first", "first.example.com", issuer=authority)
+    second = certificates.make(place, "second", "second.example.com", issuer=authority)
 
     def install(pair):
         for source, name in ((pair.key, "key.pem"), (pair.certificate, "cert.pem")):
@@ -49,7 +56,7 @@ def test_a_key_in_a_closed_folder_serves_and_is_renewed_at_once(tmp_path, closed
 
     install(first)
     text = f"smtpd_tls_security_level = may\nsmtpd_tls_cert_file = {closed}/cert.pem\nsmtpd_tls_key_file = {closed}/key.pem\n"
-    house = WholeHouse(tmp_path, text)
+    house = WholeHouse(place, text)
     house.start()
     try:
         assert served(house, authority) == "first.example.com"
@@ -61,8 +68,8 @@ def test_a_key_in_a_closed_folder_serves_and_is_renewed_at_once(tmp_path, closed
         house.stop()
 
 
-def test_a_table_that_only_root_may_read_is_read_and_changes_are_seen(tmp_path):
-    house = WholeHouse(tmp_path)
+def test_a_table_that_only_root_may_read_is_read_and_changes_are_seen(place):
+    house = WholeHouse(place)
     table = house.conf / "private"
     with open(house.conf / "main.cf", "a") as file:
         file.write(f"virtual_alias_maps = hash:{table}\nvirtual_alias_domains =\n")
@@ -97,19 +104,19 @@ def _takes(house, recipient):
         return client.rcpt(recipient)[0] == 250
 
 
-def test_a_key_in_a_closed_folder_is_shown_to_other_servers(tmp_path, closed):
-    authority = certificates.make(tmp_path, "ca", "the authority", authority=True)
+def test_a_key_in_a_closed_folder_is_shown_to_other_servers(place, closed):
+    authority = certificates.make(place, "ca", "the authority", authority=True)
     pair = certificates.make(closed, "client", "client.example.com", issuer=authority)
-    server = certificates.make(tmp_path, "server", "mail.example.com", issuer=authority)
-    (tmp_path / "far").mkdir()
+    server = certificates.make(place, "server", "mail.example.com", issuer=authority)
+    (place / "far").mkdir()
     far = WholeHouse(
-        tmp_path / "far",
+        place / "far",
         f"smtpd_tls_security_level = may\nsmtpd_tls_chain_files = {server.key} {server.certificate}\nsmtpd_tls_loglevel = 1\n"
         f"smtpd_tls_ask_ccert = yes\nsmtpd_tls_CAfile = {authority.certificate}\n",
     )
-    (tmp_path / "near").mkdir()
+    (place / "near").mkdir()
     near = WholeHouse(
-        tmp_path / "near",
+        place / "near",
         f"smtp_tls_security_level = may\nsmtp_tls_cert_file = {pair.certificate}\nsmtp_tls_key_file = {pair.key}\n"
         f"transport_maps = inline:{{ {{ example.org = smtp:[127.0.0.1]:{far.port} }} }}\n",
     )
