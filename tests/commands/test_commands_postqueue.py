@@ -12,6 +12,7 @@ import pytest
 from queue_commands_scene import WAITS, a_house, a_message, deferred, run, take_in, until
 
 from posthouse.mail.envelope import Origin
+from posthouse.master import pid_file
 from posthouse.queue.store import Settlement
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="postsuper is for the superuser")
@@ -111,6 +112,9 @@ async def test_what_postqueue_refuses(scene, words, said):
 
 @needs_root
 async def test_hold_release_and_delete(scene):
+    queue_directory = scene.settings.text("queue_directory")
+    os.makedirs(f"{queue_directory}/pid", exist_ok=True)
+    lock = pid_file.take(queue_directory)  # commands write to the log of a mail system that is up
     one, two = a_message("a@one.test"), a_message("b@two.test")
     await deferred(scene, one, two)
     code, out, err = await run("postsuper", "-h", one.queue_id, scene=scene)
@@ -128,6 +132,7 @@ async def test_hold_release_and_delete(scene):
     assert await entries(scene) == []
     log = Path(scene.settings.text("maillog_file")).read_text()
     assert re.search(rf"postfix/postsuper\[\d+\]: {one.queue_id}: placed on hold", log)
+    os.close(lock)
 
 
 @needs_root

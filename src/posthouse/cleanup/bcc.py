@@ -35,10 +35,12 @@ async def add_recipient_bcc(work: Work, add: AddRecipient) -> None:
 
 async def add_automatic_bcc(work: Work, add: AddRecipient) -> None:
     """always_bcc, and what access tables and content checks asked for."""
-    automatic = (work.rules.always_bcc,) if work.adds_bcc else ()
-    for bcc in (*automatic, *work.submission.extra_bcc, *work.check_bcc):
-        if bcc:
-            await _add(work, bcc, add)
+    if work.adds_bcc and work.rules.always_bcc:
+        await _add(work, work.rules.always_bcc, add)
+    for bcc in work.submission.extra_bcc:
+        await add(work, Recipient(bcc))  # as if the client had named it
+    for bcc in work.check_bcc:
+        await _add(work, bcc, add)
 
 
 async def _look_up(work: Work, maps: Maps, name: str, address: str) -> str:

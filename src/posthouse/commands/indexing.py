@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from posthouse.commands import command_log
 from posthouse.errors import ConfigError, LookupFailed
 from posthouse.lookup import notices
 from posthouse.lookup.table import BadTable, Options, Table, make_table, table_types
@@ -82,16 +83,24 @@ class Run:
 
 def run(command: Command, arguments: Sequence[str], act: Callable[[Run], int]) -> int:
     """Parse the command line, read main.cf, act; the exit code. What goes wrong stands on standard error."""
-    notices.report_to(lambda severity, text: tell(command, f"{severity}: {text}"))
+    loaded: list[Settings] = []
+
+    def say(severity: str, text: str) -> None:
+        tell(command, f"{severity}: {text}")
+        if loaded:
+            command_log.log(loaded[0], command.name, severity, f"{severity}: {text}")
+
+    notices.report_to(say)
     for stream in (sys.stdin, sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="surrogateescape")
     try:
         request = parse(command, arguments)
-        return act(Run(command, request, load_settings(request.directory)))
+        loaded.append(load_settings(request.directory))
+        return act(Run(command, request, loaded[0]))
     except Fatal as fatal:
         sys.stdout.flush()
-        tell(command, f"fatal: {fatal}")
+        say("fatal", str(fatal))
         return 1
     except BrokenPipeError:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - what is still buffered has nowhere to go
@@ -409,7 +418,7 @@ def new_index(run: Run, place: Place, size: int, status: os.stat_result | None) 
     if old is not None:
         mode, size = stat.S_IMODE(old.st_mode), size + old.st_size
         if not os.access(place.index, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
-            raise Fatal(f"open database {place.index}: Permission denied")
+            raise Fatal(f"open {place.index}: Permission denied")
     try:
         with IndexWriter(place.index, content_bytes=size, mode=mode, with_null="N" in run.request.flags) as writer:
             yield writer

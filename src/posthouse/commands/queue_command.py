@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from posthouse.commands import command_log
 from posthouse.config.settings import Settings
 from posthouse.errors import ConfigError
 
@@ -50,16 +51,9 @@ class Command:
         return self._settings
 
     def log(self, severity: str, text: str) -> None:
-        """Into the log of the mail system, where this user may write to it."""
-        if self._settings is None:
-            return
-        from posthouse.master import logs
-
-        try:
-            sink = logs.open_sink(self._settings)
-        except (ConfigError, OSError):
-            return
-        sink.write(f"{self._settings.text('syslog_name')}/{self.name}", os.getpid(), severity, text)
+        """Into the log of the mail system; postcat only reads, and says nothing there."""
+        if self._settings is not None and self.name != "postcat":
+            command_log.log(self._settings, self.name, severity, text)
 
     def tell(self, text: str) -> None:
         """To standard error and to the log."""

@@ -164,7 +164,7 @@ def _register_tables(names: Names, values: Mapping[str, str], every: Mapping[str
 
 def _register_references(names: Names, file: str, values: Mapping[str, str], every: Mapping[str, str]) -> None:
     """What a known name refers to is known too, and so on; what has no value anywhere is undefined."""
-    waiting = [name for name in values if values is not every or names.knows(name)]
+    waiting = list(values)
     seen = set(waiting)
     while waiting:
         name = waiting.pop()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 _AUTH = re.compile(rb"(\bAUTH[ \t]+[^ \t\r\n]+[ \t\r\n]+)[^ \t\r\n]+.*", re.IGNORECASE | re.DOTALL)
 COUNTED = (
@@ -113,6 +113,22 @@ def bad_address(client: str, verb: str, text: str) -> str:
 def long_command(client: str, limit: int, line: str) -> str:
     shown = without_secrets("", line.encode("utf-8", "replace")).decode("utf-8", "replace")
     return f"{client}: request longer than {limit}: {printable(shown, 30)}..."
+
+
+_KEYWORDS = (
+    "8BITMIME", "VERP", "SIZE", "VRFY", "ETRN", "AUTH", "PIPELINING", "STARTTLS", "XCLIENT", "XFORWARD",
+    "ENHANCEDSTATUSCODES", "DSN", "SMTPUTF8", "CHUNKING",
+)  # fmt: skip
+
+
+def keywords_discarded(keywords: Iterable[str]) -> str:
+    """EHLO keywords that smtpd_discard_ehlo_keywords keeps from a client, in Postfix's order."""
+    chosen = {word.upper() for word in keywords}
+    return f"discarding EHLO keywords: {' '.join(word for word in _KEYWORDS if word in chosen)}"
+
+
+def command_replaced(client: str, old: str, new: str) -> str:
+    return f'{client}: replacing command "{printable(old, 100)}" with "{printable(new, 100)}"'
 
 
 def not_smtp(client: str, line: bytes) -> str:

@@ -95,6 +95,8 @@ def _parse(text: str, *, strict: bool) -> str:
         if tokens[-1] != (">", ">") or sum(kind == "<" for kind, _ in tokens) != 1:
             raise BadAddress(text)
         tokens = tokens[1:-1]
+        while tokens and tokens[-1] == (">", ">"):
+            tokens = tokens[:-1]
         if any(kind == ">" for kind, _ in tokens):
             raise BadAddress(text)
     elif strict:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from posthouse.mail.address import is_valid_hostname
 from posthouse.protocols.smtp_address import is_ipv4, is_ipv6
 from posthouse.protocols.smtp_server import CommandSyntax, decode_xtext, refuse
@@ -9,6 +11,7 @@ from posthouse.protocols.smtp_server import CommandSyntax, decode_xtext, refuse
 UNAVAILABLE = "[UNAVAILABLE]"
 TEMPORARILY_UNAVAILABLE = "[TEMPUNAVAIL]"
 UNKNOWN = "unknown"
+_UNSAFE = re.compile(r'[ <>()\\";@]')
 
 
 def parse_attributes(command: str, arguments: str, known: tuple[str, ...], ipv6: bool = True) -> dict[str, str]:
@@ -27,7 +30,7 @@ def parse_attributes(command: str, arguments: str, known: tuple[str, ...], ipv6:
             raise CommandSyntax(refuse(501, "5.5.4", f"Bad attribute value syntax: {value}"))
         if name not in known:
             raise CommandSyntax(refuse(501, "5.5.4", f"Bad {command} attribute name: {name}"))
-        found[name] = checked(name, decoded, ipv6)
+        found[name] = checked(name, _UNSAFE.sub("?", decoded) if command == "XFORWARD" else decoded, ipv6)
     return found
 
 

@@ -9,11 +9,19 @@ from posthouse.mail.address import quote_address
 from posthouse.mail.status import Status
 from posthouse.maillog import smtpd as lines
 from posthouse.policy.verdict import PASS, Verdict
+from posthouse.protocols.smtp_address import BadAddress
 from posthouse.protocols.smtp_server import Reply, refusal
 
 if TYPE_CHECKING:
     from posthouse.receive.smtpd.conversation import Conversation
+    from posthouse.receive.smtpd.rules import Rules
     from posthouse.receive.smtpd.session import Session
+
+
+def refuse_option(address: str, rules: Rules) -> None:
+    """An address that commands could take for an option is bad (allow_min_user). Raises BadAddress."""
+    if address.startswith("-") and not rules.allow_min_user:
+        raise BadAddress(address)
 
 
 def quoted(address: str | None) -> str | None:

@@ -27,7 +27,10 @@ def split_command(session: Session, line: bytes) -> tuple[str, str]:
     filters = session.service.command_filter
     if filters is not None:
         try:
-            text = filters.lookup(text) or text
+            replaced = filters.lookup(text)
+            if replaced is not None:
+                session.log.info(lines.command_replaced(session.client, text, replaced))
+                text = replaced
         except LookupFailed as failed:
             session.log.warning(f"{failed}: command filter lookup failed")
             text = "NOOP"  # as Postfix: nothing passes unfiltered

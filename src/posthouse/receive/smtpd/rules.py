@@ -59,6 +59,7 @@ class Rules:
     bare_newline_code: int
     forbid_pipelining: bool
     soft_bounce: bool
+    allow_min_user: bool
     log_port: bool
     logged_permits: frozenset[str]
     reject_footer: str
@@ -127,6 +128,7 @@ def read_rules(settings: Settings, service_name: str) -> Rules:
         noop_commands=frozenset(word.upper() for word in settings.items("smtpd_noop_commands")),
         bare_newline=_BARE.get(_value(settings, "smtpd_forbid_bare_newline", "normalize"), BareNewline.NORMALIZE),
         bare_newline_code=int(_value(settings, "smtpd_forbid_bare_newline_reject_code", "550")),
+        allow_min_user=settings.flag("allow_min_user"),
         soft_bounce=settings.flag("soft_bounce"),
         forbid_pipelining=_value(settings, "smtpd_forbid_unauth_pipelining", "yes") == "yes",
         log_port=settings.flag("smtpd_client_port_logging"),

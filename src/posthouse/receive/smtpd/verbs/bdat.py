@@ -19,16 +19,19 @@ if TYPE_CHECKING:
 
 MAX_CHUNK = 2**63 - 1
 _SYNTAX = refuse(521, "5.5.4", "Syntax: BDAT count [LAST]", closes=True)
+_NOT_OFFERED = refuse(521, "5.5.1", "Error: command not implemented", closes=True)
 _NULL = refuse(551, "5.7.1", "Null BDAT request")
 _NO_RECIPIENTS = refuse(554, "5.5.1", "Error: no valid recipients")
 _NEED_RCPT = refuse(503, "5.5.1", "Error: need RCPT command")
 
 
 async def answer(session: Session, arguments: str) -> Reply | None:
+    if "chunking" in session.keyword_limits:
+        return _NOT_OFFERED
     words = arguments.split()
     if not _is_well_formed(words):
         # What follows could be content or commands: only closing the connection is safe.
-        session.log.warning(lines.bad_bdat(session.queue_id, session.client, f"BDAT {arguments}"))
+        session.log.warning(lines.bad_bdat(session.queue_id, session.client, f"BDAT {arguments}".rstrip()))
         return _SYNTAX
     size, last = int(words[0]), len(words) == 2
     refused = await _refused(session, size, last)

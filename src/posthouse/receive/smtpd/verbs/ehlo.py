@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from posthouse.mail.status import Status
+from posthouse.maillog import smtpd as lines
 from posthouse.protocols.smtp_server import Reply, refuse
 from posthouse.receive.smtpd.verbs.helo import introduce
 
@@ -31,6 +32,8 @@ async def answer(session: Session, arguments: str) -> Reply:
     if service.logins is not None:
         login = await service.logins.keywords(session)
         extras = (*extras[:1], *login, *extras[1:]) if extras[:1] == ("STARTTLS",) else (*login, *extras)
+    if session.keyword_limits and "silent-discard" not in session.keyword_limits:
+        session.log.info(lines.keywords_discarded(session.keyword_limits))
     return _greeting(session.service.rules.myhostname, _offer(session, extras), session)
 
 

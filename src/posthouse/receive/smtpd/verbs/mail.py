@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from posthouse.maillog import smtpd as lines
 from posthouse.protocols.smtp_address import BadAddress, extract_address
 from posthouse.protocols.smtp_server import CommandSyntax, Reply, address_words, mail_parameters, ok, refuse
-from posthouse.receive.smtpd.checks import obey, refuse_logged
+from posthouse.receive.smtpd.checks import obey, refuse_logged, refuse_option
 from posthouse.receive.smtpd.proxy_filter import note_sender
 from posthouse.receive.smtpd.transaction import Transaction
 
@@ -37,6 +37,7 @@ async def answer(session: Session, arguments: str) -> Reply:
     rules, offered = session.service.rules, session.keyword_limits
     try:
         sender = extract_address(words[0], strict=rules.strict_envelopes, utf8=_wants_utf8(words, session))
+        refuse_option(sender, rules)
         parameters = mail_parameters(
             words[1:],
             dsn="dsn" not in offered,
@@ -44,7 +45,8 @@ async def answer(session: Session, arguments: str) -> Reply:
             verp=session.service.may_use(session, session.service.verp_hosts),
         )
     except BadAddress:
-        session.log.warning(lines.bad_address(session.client, "MAIL", words[0]))
+        if not words[0].startswith("<") or words[0].endswith(">"):
+            session.log.warning(lines.bad_address(session.client, "MAIL", words[0]))
         return _BAD_ADDRESS
     except CommandSyntax as error:
         return error.reply

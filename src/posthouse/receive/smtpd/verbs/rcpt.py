@@ -8,7 +8,7 @@ from posthouse.mail.envelope import Recipient
 from posthouse.maillog import smtpd as lines
 from posthouse.protocols.smtp_address import BadAddress, extract_address
 from posthouse.protocols.smtp_server import CommandSyntax, Reply, address_words, ok, rcpt_parameters, refuse
-from posthouse.receive.smtpd.checks import obey
+from posthouse.receive.smtpd.checks import obey, refuse_option
 from posthouse.receive.smtpd.proxy_filter import pass_recipient
 
 if TYPE_CHECKING:
@@ -37,9 +37,13 @@ async def answer(session: Session, arguments: str) -> Reply | None:
         address = extract_address(
             words[0], strict=service.rules.strict_envelopes, utf8=transaction.parameters.smtputf8, null=False
         )
+        refuse_option(address, service.rules)
+        if "@@" in address:
+            raise BadAddress(address)
         parameters = rcpt_parameters(words[1:], dsn="dsn" not in session.keyword_limits)
     except BadAddress:
-        session.log.warning(lines.bad_address(session.client, "RCPT", words[0]))
+        if not words[0].startswith("<") or words[0].endswith(">"):
+            session.log.warning(lines.bad_address(session.client, "RCPT", words[0]))
         return _BAD_ADDRESS
     except CommandSyntax as error:
         return error.reply

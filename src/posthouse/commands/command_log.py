@@ -1,0 +1,24 @@
+"""What commands say to the administrator also stands in the mail system's log while that is up (postlogd(8))."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from posthouse.errors import ConfigError
+
+if TYPE_CHECKING:
+    from posthouse.config.settings import Settings
+
+
+def log(settings: Settings, name: str, severity: str, text: str) -> None:
+    """A line of that command; nothing where the mail system is down, or this user may not write to its log."""
+    from posthouse.master import logs, pid_file
+
+    if not pid_file.running(settings.text("queue_directory")):
+        return
+    try:
+        sink = logs.open_sink(settings)
+    except (ConfigError, OSError):
+        return
+    sink.write(f"{settings.text('syslog_name')}/{name}", os.getpid(), severity, text)
