@@ -155,8 +155,8 @@ def main() -> int:
         if queued:
             print(f"wrote {queued} messages in {time.monotonic() - before:.1f} s", flush=True)
     figures = {queued: Figures() for queued in houses}
-    for _ in range(options.rounds):
-        for queued, house in houses.items():
+    for number in range(options.rounds):
+        for queued, house in list(houses.items())[:: -1 if number % 2 else 1]:  # in turn: the machine has its moods
             measure(house, options.messages, figures[queued])
     for queued, found in figures.items():
         print(found.line(str(queued)))
