@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
 from posthouse.errors import ProtocolError
+from posthouse.filters.milter_connection import MilterConnection, reason_of
 from posthouse.filters.milter_settings import STAGES, MacroLists, MilterRule
 from posthouse.maillog import milter as lines
 from posthouse.protocols import milter as grammar
@@ -18,7 +16,6 @@ from posthouse.system.log import DaemonLog
 
 MOST_EDITS = 10_000
 MOST_EDIT_BYTES = 16_777_216
-_END = "Application error"  # what Postfix calls a connection that ended
 _REJECTED = "550 5.7.1 Command rejected"
 _TRY_LATER = "451 4.7.1 Service unavailable - try again later"
 _UNAVAILABLE = "550 5.5.0 Service unavailable"
@@ -80,13 +77,11 @@ class Milter:
     """One milter in one session. macros gives values, log takes warnings; both change with who speaks to it."""
 
     __slots__ = (
+        "_connection",
         "_lists",
         "_negotiated",
-        "_packets",
-        "_reader",
         "_skipped",
         "_standing",
-        "_streams",
         "log",
         "macros",
         "rule",
@@ -96,9 +91,7 @@ class Milter:
     def __init__(self, rule: MilterRule, lists: MacroLists, macros: MacroSource, log: DaemonLog) -> None:
         self.rule, self._lists, self.macros, self.log = rule, lists, macros, log
         self.state = State.NEW
-        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
-        self._reader = grammar.PacketReader()
-        self._packets: deque[tuple[bytes, bytes]] = deque()
+        self._connection = MilterConnection(rule)
         self._negotiated = Negotiated(rule.version, grammar.ALL_ACTIONS, Steps(0))
         self._standing: Ruling | None = None
         self._skipped: Event | None = None
@@ -128,9 +121,13 @@ class Milter:
         if self.rule.problem:
             self.log.warning(self.rule.problem)
             self._stand(Ruling(Effect.REFUSE, _MISCONFIGURED))
-        elif await self._open():
-            return await self.tell(Event.CONNECT, grammar.connect(name, address, port))
-        return self._standing
+            return self._standing
+        agreed = await self._connection.open(self.log)
+        if agreed is None:
+            self._stand(_DEFAULTS[self.rule.default_action])
+            return self._standing
+        self._negotiated, self.state = agreed, State.READY
+        return await self.tell(Event.CONNECT, grammar.connect(name, address, port))
 
     async def tell(self, event: Event, packet: bytes) -> Ruling | None:
         """Tell of an event, and wait for the answer where there is one. None: go on."""
@@ -158,7 +155,6 @@ class Milter:
         return not self._negotiated.steps & grammar.NOT_SENT[event]
 
     def _send(self, event: Event, packet: bytes) -> None:
-        assert self._streams is not None
         values = []
         for name in self.macro_names(event):
             value = self.macros(name)
@@ -166,7 +162,7 @@ class Milter:
                 value = self._lists.defaults.get(name)
             if value is not None:
                 values.append((name, value))
-        self._streams[1].write(grammar.macros(event, values) + packet)
+        self._connection.write(grammar.macros(event, values) + packet)
 
     def _rule(self, event: Event, response: Response) -> Ruling | None:
         match response:
@@ -216,14 +212,14 @@ class Milter:
     def _stand(self, ruling: Ruling | None) -> None:
         """The milter hears no more; the ruling holds for what follows."""
         self._standing, self.state = ruling, State.OVER
-        self._drop()
+        self._connection.close()
 
     def _fail(self, event: Event, problem: Exception) -> Ruling | None:
         """The milter is gone or talks nonsense: milter_default_action."""
         if isinstance(problem, ProtocolError):
             text = str(problem)
         else:
-            text = lines.cannot_read(grammar.EVENT_NAMES[event], _reason(problem))
+            text = lines.cannot_read(grammar.EVENT_NAMES[event], reason_of(problem))
         self.log.warning(lines.problem(self.rule.name, text))
         self._stand(_DEFAULTS[self.rule.default_action])
         return self._standing
@@ -242,7 +238,7 @@ class Milter:
                 ruling = await self.tell(Event.BODY, piece)
                 if ruling is not None or self._skipped is Event.BODY or self.state is not State.MESSAGE:
                     break
-                await self._drain()
+                await self._connection.drain(self.rule.content_timeout)
         if ruling is not None:
             return ruling
         return await self._end(keep)
@@ -284,33 +280,6 @@ class Milter:
 
     # -- the connection
 
-    async def _open(self) -> bool:
-        rule = self.rule
-        try:
-            async with asyncio.timeout(rule.connect_timeout):
-                if isinstance(rule.endpoint, str):
-                    self._streams = await asyncio.open_unix_connection(rule.endpoint)
-                else:
-                    self._streams = await asyncio.open_connection(*rule.endpoint)
-        except (OSError, TimeoutError) as problem:
-            self.log.warning(lines.cannot_connect(rule.name, _reason(problem)))
-            self._stand(_DEFAULTS[rule.default_action])
-            return False
-        try:
-            self._streams[1].write(grammar.offer(rule.version))
-            letter, data = await self._next_packet(rule.connect_timeout)
-            agreed = grammar.read_negotiation(letter, data, rule.version)
-        except (OSError, ProtocolError, EOFError, TimeoutError) as problem:
-            if isinstance(problem, ProtocolError):
-                self.log.warning(lines.problem(rule.name, str(problem)))
-            if not isinstance(problem, ProtocolError) or str(problem).startswith("unreasonable"):
-                self.log.warning(lines.problem(rule.name, "read error in initial handshake"))
-            self._stand(_DEFAULTS[rule.default_action])
-            return False
-        self._negotiated = Negotiated(agreed.version, agreed.actions, agreed.steps | rule.unheard, agreed.symbols)
-        self.state = State.READY
-        return True
-
     async def _response(self, event: Event) -> Response:
         limit = self.rule.command_timeout
         if event is Event.CONNECT:
@@ -318,55 +287,24 @@ class Milter:
         elif event in (Event.HEADER, Event.END_OF_HEADER, Event.BODY, Event.END_OF_MESSAGE):
             limit = self.rule.content_timeout
         while True:
-            letter, data = await self._next_packet(limit)
+            letter, data = await self._connection.next_packet(limit)
             response = grammar.read_response(letter, data, event)
             if response is not Verdict.PROGRESS:
                 return response
 
-    async def _next_packet(self, limit: float) -> tuple[bytes, bytes]:
-        """Within limit (s); EOFError where the milter has hung up."""
-        if self._packets:
-            return self._packets.popleft()
-        if self._streams is None:
-            raise EOFError
-        async with asyncio.timeout(limit):
-            while not self._packets:
-                data = await self._streams[0].read(65_536)
-                if not data:
-                    raise EOFError
-                self._packets.extend(self._reader.feed(data))
-        return self._packets.popleft()
-
-    async def _drain(self) -> None:
-        """Milters that do not answer to the body must not make us keep it in memory."""
-        if self._streams is not None:
-            try:
-                async with asyncio.timeout(self.rule.content_timeout):
-                    await self._streams[1].drain()
-            except (OSError, TimeoutError):
-                self._streams[1].close()  # the next answer tells
-
     def abort(self) -> None:
         """The message is over, one way or the other; the session goes on."""
         if self.state in (State.MESSAGE, State.ACCEPTED_MESSAGE):
-            assert self._streams is not None
-            self._streams[1].write(grammar.packet(b"A"))
+            self._connection.write(grammar.packet(b"A"))
             self.state = State.READY
             self._skipped = None
 
     def disconnect(self, *, abort: bool = True) -> None:
         """The client has gone."""
-        if self._streams is not None:
-            if self.state is not State.NEW:
-                self._streams[1].write((grammar.packet(b"A") if abort else b"") + grammar.packet(b"Q"))
-            self._drop()
+        if self.state not in (State.NEW, State.OVER):
+            self._connection.write((grammar.packet(b"A") if abort else b"") + grammar.packet(b"Q"))
+        self._connection.close()
         self.state, self._standing = State.OVER, None
-
-    def _drop(self) -> None:
-        if self._streams is not None:
-            self._streams[1].close()
-            self._streams = None
-        self._packets.clear()
 
 
 def _bound(edits: Edits, volume: int) -> None:
@@ -384,13 +322,3 @@ def _packets_of(body: Iterator[bytes]) -> Iterator[bytes]:
             kept = kept[grammar.BODY_CHUNK :]
     if kept:
         yield grammar.packet(Event.BODY.value, kept)
-
-
-def _reason(problem: Exception) -> str:
-    if isinstance(problem, EOFError):
-        return _END
-    if isinstance(problem, TimeoutError) and not problem.errno:
-        return "Connection timed out"
-    if isinstance(problem, OSError) and problem.errno:
-        return os.strerror(problem.errno) if problem.errno > 0 else problem.strerror or _END
-    return str(problem) or _END
