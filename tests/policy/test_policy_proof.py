@@ -49,6 +49,10 @@ def prove(tmp_path):
         ("smtpd_client_restrictions = permit_mynetworks, reject\n" + ONLY + "permit", State.CLOSED),
         ("smtpd_sender_restrictions = check_sender_access static:REJECT\n" + ONLY + "permit", State.CLOSED),
         ("smtpd_data_restrictions = reject\n" + ONLY + "permit", State.CLOSED),
+        (ONLY + "check_client_access pcre:{{/\\.partner\\.test$$/ DUNNO} {/./ REJECT}}, permit", State.CLOSED),
+        (ONLY + "check_client_access pcre:{{/\\.test$$/ DUNNO} {/./ REJECT}}, permit", State.DEPENDS),
+        ("smtpd_delay_reject = no\nsmtpd_helo_required = yes\n"
+         "smtpd_helo_restrictions = check_helo_access pcre:{{/^/ DISCARD}}\n" + ONLY + "permit", State.OPEN),
         (ONLY + "permit", State.OPEN),
         (ONLY + "reject_unknown_sender_domain", State.OPEN),
         (ONLY + "permit mynetworks, reject_unauth_destination", State.OPEN),

@@ -34,6 +34,7 @@ class Line:
     covers_all: bool = False
     family: int = 0
     prefix: int = 0
+    negated: bool = False
 
     @property
     def place(self) -> str:
@@ -158,4 +159,5 @@ def _pattern_line(text: str) -> Line | None:
     flags, _, more = flags.partition("\t")
     pattern = bare[1:end]
     everything = pattern in _ALL_MATCHING and not text.startswith("!") and not flags
-    return Line(pattern, (more + " " + value).strip(), is_pattern=True, covers_all=everything)
+    negated = text.startswith("!")
+    return Line(pattern, (more + " " + value).strip(), is_pattern=True, covers_all=everything, negated=negated)

@@ -23,6 +23,8 @@ from posthouse.policy.proof.contents import Contents, Line, read_contents
 
 _MOST_WITNESSES = 6
 _DEEPEST = 20
+_GROUP = re.compile(r"\((?:\?:)?[^()]*\)")
+_DOMAIN_IN_PATTERN = re.compile(r"[a-z0-9-]{2,}\\\.[a-z]{2,}|\d\\\.\d+\\\.\d", re.IGNORECASE)
 _HEX = re.compile(r"[0-9a-f:]+")
 
 
@@ -200,8 +202,10 @@ def _table_outcome(rule: Rule, situation: Situation, *, softened: bool) -> Outco
         if not _may_match(line, party, hits, situation):
             continue
         witnesses = _witnesses(line, party, situation)
-        if witnesses is not None:
-            found += _permissions_of(rule, line, witnesses, within)
+        permissions = _permissions_of(rule, line, witnesses, within)
+        if party is Party.CLIENT and line.is_pattern and not line.covers_all and line.value not in hits:
+            permissions = [replace(permission, witnesses=(), unknown=True) for permission in permissions]
+        found += permissions
     return Outcome(tuple(found), silent=_may_be_silent(contents, party, hits, within))
 
 
@@ -251,8 +255,10 @@ def _may_be_silent(contents: Contents, party: Party, hits: frozenset[str], withi
 def _line_is_silent(line: Line, within: Situation) -> bool:
     action = parse_action(line.value)
     match action.word:
-        case Word.OK | Word.DISCARD:
+        case Word.OK:
             return False
+        case Word.DISCARD:  # not done before there is a sender, nor with a filter before the queue
+            return not within.knows(Party.SENDER) or bool(within.settings.text("smtpd_proxy_filter"))
         case Word.REJECT | Word.DEFER | Word.CODE:
             return within.softened
         case Word.DEFER_IF_PERMIT:
@@ -287,8 +293,14 @@ def _covers_strange_clients(line: Line, hits: frozenset[str]) -> bool:
     if line.family:
         return line.prefix <= (4 if line.family == 4 else 8)
     if line.is_pattern:
-        return line.value in hits or "$" in line.value
+        return line.value in hits or "$" in line.value or not _names_a_domain(line)
     return "." not in line.key.strip(".") and not _is_address(line.key)
+
+
+def _names_a_domain(line: Line) -> bool:
+    """Whether a pattern is about the hosts of one domain or network (example.com), not about any (.com)."""
+    pattern = _GROUP.sub("x", line.key)
+    return not line.negated and "|" not in pattern and _DOMAIN_IN_PATTERN.search(pattern) is not None
 
 
 def _is_address(key: str) -> bool:
@@ -327,8 +339,8 @@ def _values_for_strangers(spec: str, situation: Situation) -> frozenset[str]:
     return frozenset(found)
 
 
-def _witnesses(line: Line, party: Party, situation: Situation) -> tuple[tuple[Party, str], ...] | None:
-    """What the stranger must show for the line to be found; None where he cannot."""
+def _witnesses(line: Line, party: Party, situation: Situation) -> tuple[tuple[Party, str], ...]:
+    """What the stranger must show for the line to be found."""
     if line.covers_all or not line.key:
         return ()
     if line.family:
