@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from filters.milter_server import MilterServer
@@ -250,3 +252,37 @@ async def test_a_milter_gets_the_macros_it_names_and_defaults_for_those_not_know
         await session.until_data()
         assert server.macros["M"] == {"i": "QID", "{x}": "1"}
         session.milters.disconnect()
+
+
+def _fault(chance):
+    """An answer of a milter that has gone mad, or of one that has not."""
+    return chance.choice(
+        (
+            b"c",
+            b"c",
+            b"c",
+            MilterServer.CLOSE,
+            chance.randbytes(chance.randint(1, 40)),
+            chance.choice((b"h", b"i", b"m", b"b", b"+", b"-", b"e", b"q", b"2", b"y")) + chance.randbytes(5),
+            chance.choice((b"hX-A\0v\0", b"y550 5.7.1 no\0", b"a", b"r", b"t", b"d", b"s", b"4", b"f", b"c\0")),
+        )
+    )
+
+
+async def test_a_milter_gone_mad_never_lets_a_message_through_unseen():
+    """After any answers at all a message is refused, discarded, accepted by word, or has been shown to its end."""
+    chance = random.Random(17)
+    for _ in range(100):
+        rules = {letter: tuple(_fault(chance) for _ in range(chance.randint(1, 2))) for letter in "CHMRTLNBE"}
+        async with MilterServer(rules) as server:
+            session = Session(server)
+            rulings = await session.until_data()
+            (milter,) = session.milters
+            outcome = None
+            if not any(rulings):
+                accepted_early = milter.state.value.startswith("accepted")
+                outcome = await session.inspect()
+                if isinstance(outcome, Edits):
+                    assert accepted_early or milter.state.value.startswith("accepted") or "E" in server.letters
+            assert outcome is not None or any(rulings)
+            session.milters.disconnect()
