@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import random
+import re
 import shutil
 import smtplib
 import socket
@@ -183,3 +185,56 @@ def _flushed(house):
     house.command("postqueue", "-f")
     time.sleep(0.5)
     return len(house.maildir("info")) == 2
+
+
+class _FaultyMilter(socketserver.StreamRequestHandler):
+    """Hangs up, refuses, or talks nonsense at a random moment; lets a third of the mail through."""
+
+    def handle(self):
+        chance = random.Random(next(self.server.seeds))
+        letter = chance.choice("CHMRTLNBE")
+        answer = chance.choice((b"", b"r", b"t", b"Z", b"c\0\0", b"\0", b"hX-A\0v\0"))
+        is_sound = chance.random() < 0.33
+        while len(size := self.rfile.read(4)) == 4:
+            packet = self.rfile.read(int.from_bytes(size, "big"))
+            heard = chr(packet[0])
+            if heard == "O":
+                self._send(b"O" + packet[1:9] + b"\0\0\0\0")
+            elif heard == "Q":
+                return
+            elif heard == letter and not is_sound:
+                if not answer:
+                    return
+                self._send(answer)
+            elif heard not in "DA":
+                self._send(b"c")
+
+    def _send(self, packet):
+        self.wfile.write(len(packet).to_bytes(4, "big") + packet)
+
+
+def test_each_message_that_passes_a_faulty_milter_is_there_once_and_no_other_is(closed_house):
+    port = free_port()
+    configure(closed_house, f"smtpd_milters = inet:127.0.0.1:{port}\nmilter_content_timeout = 2s\nnotify_classes =\n")
+    closed_house.start()
+    accepted, refused = set(), 0
+    with socketserver.ThreadingTCPServer(("127.0.0.1", port), _FaultyMilter) as server:
+        server.daemon_threads = True
+        server.seeds = iter(range(10_000))
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        try:
+            for number in range(150):
+                try:
+                    closed_house.send("info@example.org", f"number {number};")
+                    accepted.add(number)
+                except smtplib.SMTPException:
+                    refused += 1
+        finally:
+            server.shutdown()
+            thread.join()
+    assert accepted
+    assert refused
+    until(lambda: closed_house.log.count("removed") >= len(accepted))
+    found = sorted(int(re.search(r"number (\d+);", message)[1]) for message in closed_house.maildir("info"))
+    assert found == sorted(accepted)
