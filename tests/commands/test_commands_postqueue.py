@@ -115,6 +115,7 @@ async def test_hold_release_and_delete(scene):
     queue_directory = scene.settings.text("queue_directory")
     os.makedirs(f"{queue_directory}/pid", exist_ok=True)
     lock = pid_file.take(queue_directory)  # commands write to the log of a mail system that is up
+    pid_file.write(lock, os.getpid())
     one, two = a_message("a@one.test"), a_message("b@two.test")
     await deferred(scene, one, two)
     code, out, err = await run("postsuper", "-h", one.queue_id, scene=scene)

@@ -113,7 +113,7 @@ async def test_the_commands_end_decides(scene, user, text):
 async def test_a_program_that_is_not_there_is_tried_again(scene):
     scene.show = "/no/such/program"
     assert await run(scene, "a@p.test") == [
-        "4.3.0 temporary failure. Command output: pipe: fatal: execvp /no/such/program: No such file or directory "
+        "4.3.0 temporary failure. Command output: pipe: fatal: pipe_command: execvp /no/such/program: No such file or directory "
     ]
 
 
@@ -152,3 +152,12 @@ def test_mistakes_in_master_cf_are_named(args, text):
     line = Service("p", "unix", True, False, False, 0, False, 0, "pipe", args)
     with pytest.raises(ConfigError, match=text):
         read_attributes(line)
+
+
+def test_a_commands_own_words_are_the_diagnostic_of_a_report():
+    from posthouse.deliver.command_outcome import diagnostic
+    from posthouse.services.privileged import CommandResult
+
+    assert diagnostic(CommandResult(67, b"some output\n")) == "x-unix; some output"
+    assert diagnostic(CommandResult(99, b"5.6.7 never\n")) == "x-unix; never"
+    assert diagnostic(CommandResult(67, b"")) == ""

@@ -53,6 +53,14 @@ def command_status(result: CommandResult, command: str) -> Status | None:
     return Status(dsn, 0, f"{text}. Command output: {output}" if output else text)
 
 
+def diagnostic(result: CommandResult) -> str:
+    """What a report says of a command's own words (RFC 3464, 2.3.6); "" where it had none."""
+    output = output_text(result.output)
+    own = _DSN.match(output)
+    words = (output[own.end() :] if own is not None else output).strip()
+    return f"x-unix; {words}" if words and result.failure is None else ""
+
+
 def _meaning(exit_status: int, command: str) -> tuple[str, str]:
     if exit_status < 0:
         return "4.3.0", f'Command died with signal {-exit_status}: "{command}"'

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from posthouse.config.master_cf import Service
 from posthouse.config.settings import Settings
-from posthouse.deliver.command_outcome import command_status, output_text, was_killed
+from posthouse.deliver.command_outcome import command_status, diagnostic, output_text, was_killed
 from posthouse.deliver.loop_fields import delivered_to_fields
 from posthouse.deliver.results import delivered, failed, from_line, is_question, same_for_all, would_deliver
 from posthouse.mail.address import quote_address, split_extension
@@ -115,6 +115,9 @@ def _check_macros(service: Service, argv: tuple[str, ...]) -> None:
                 raise wrong_line(service, f'unknown macro name: "{name}"')
 
 
+_CONFIGURATION = Status("4.3.5", 0, "mail system configuration error")
+
+
 class PipeAgent:
     """Runs one command per request, for all its recipients."""
 
@@ -133,6 +136,10 @@ class PipeAgent:
         attributes, message = self._attributes, request.message
         if attributes.size and message.size > attributes.size:
             return same_for_all(request, failed(Status("5.2.3", 0, "message too large"), self._service))
+        for flag in "DO" if len(request.targets) > 1 else "":
+            if flag in attributes.flags:
+                self._log.warning(f"pipe flag `{flag}' requires {self._service}_destination_recipient_limit = 1")
+                return same_for_all(request, failed(_CONFIGURATION, self._service))
         looping = self._looping(request) if "D" in attributes.flags else []
         returned = {result.index for result in looping}
         targets = [target for target in request.targets if target.index not in returned]
@@ -159,7 +166,7 @@ class PipeAgent:
             self._log.warning("pipe_command_read: read time limit exceeded")
         status = command_status(result, argv[0])
         if status is not None:
-            return failed(status, self._service)
+            return replace(failed(status, self._service), diagnostic=diagnostic(result))
         output = output_text(result.output).rstrip()
         return delivered(f"delivered via {self._service} service" + (f" ({output})" if output else ""), self._service)
 

@@ -16,7 +16,7 @@ def is_question(request: DeliveryRequest) -> bool:
     return bool(request.message.envelope.trace & (Trace.REPORT_ONLY | Trace.PROBE))
 
 
-def failed(status: Status, relay: str) -> Outcome:
+def failed(status: Status, relay: str) -> Bounced | Deferred:
     """Deferred or bounced, as the status says."""
     return Bounced(status, relay) if status.is_permanent else Deferred(status, relay)
 

@@ -46,3 +46,7 @@ def alias_not_found(name: str) -> str:
 def illegal_extension(queue_id: str, local: str) -> str:
     """A slash in an extension could lead out of a directory."""
     return f"{queue_id}: address with illegal extension: {local}"
+
+
+def passing(queue_id: str, recipient: str, transport: str) -> str:
+    return f"{queue_id}: passing <{recipient}> to transport={transport}"

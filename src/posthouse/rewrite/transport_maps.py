@@ -44,6 +44,6 @@ def parse_transport(value: str, domain: str, route: Route) -> Route:
     transport, _, nexthop = value.partition(":")
     if transport:
         if not nexthop:
-            nexthop = "Address is undeliverable" if transport == "error" else domain
+            nexthop = "Address is undeliverable" if transport in ("error", "retry") else domain
         return Route(transport, nexthop)
     return Route(route.transport, nexthop or route.nexthop)

@@ -52,7 +52,7 @@ def run(what: Run, content: Iterator[bytes]) -> Ran:
         words = os.strerror(error.errno) if error.errno else str(error)
         return Ran(_TEMPORARY, f"{what.daemon}: fatal: {_complaint(what, error)}: {words}\n".encode())
     except ValueError as error:
-        return Ran(_TEMPORARY, f"{what.daemon}: fatal: execvp {what.argv[0]!r}: {error}\n".encode())
+        return Ran(_TEMPORARY, f"{what.daemon}: fatal: pipe_command: execvp {what.argv[0]!r}: {error}\n".encode())
     with process:
         return _follow(process, what, content)
 
@@ -60,7 +60,7 @@ def run(what: Run, content: Iterator[bytes]) -> Ran:
 def _complaint(what: Run, error: OSError) -> str:
     if what.directory and error.filename == what.directory and what.argv[0] != what.directory:
         return f'cannot change directory to "{what.directory}" for uid={os.geteuid()} gid={os.getegid()}'
-    return f"execvp {what.argv[0]}"
+    return f"pipe_command: execvp {what.argv[0]}"
 
 
 def _follow(process: subprocess.Popen[bytes], what: Run, content: Iterator[bytes]) -> Ran:

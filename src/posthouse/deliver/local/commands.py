@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
-from posthouse.deliver.command_outcome import command_status, was_killed
+from posthouse.deliver.command_outcome import command_status, diagnostic, was_killed
 from posthouse.deliver.local.attributes import Attributes, Progress
 from posthouse.deliver.local.context import NO_AGENT, Local, identity_of, is_question
 from posthouse.deliver.local.expansion import Unexpandable, expanded, filtered, names_for
@@ -55,7 +56,9 @@ async def deliver_command(
     elif result.exit_status == _CANNOT_RUN and result.output.startswith(b"local: fatal: "):
         local.log.fatal(result.output[14:].decode("utf-8", "replace").rstrip("\n"))
     status = command_status(result, command)
-    return local.sent(f"delivered to command: {command}") if status is None else failed(status, local.relay)
+    if status is None:
+        return local.sent(f"delivered to command: {command}")
+    return replace(failed(status, local.relay), diagnostic=diagnostic(result))
 
 
 def _directory(local: Local, progress: Progress, attributes: Attributes) -> str:

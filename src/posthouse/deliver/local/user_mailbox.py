@@ -9,10 +9,11 @@ from posthouse.deliver.local.commands import deliver_command
 from posthouse.deliver.local.context import Local
 from posthouse.deliver.local.files import deliver_home_or_spool
 from posthouse.deliver.results import failed
-from posthouse.errors import LookupFailed
+from posthouse.errors import ConfigError, LookupFailed
 from posthouse.lookup.maps import open_maps
 from posthouse.mail.outcome import Outcome
 from posthouse.mail.status import Status
+from posthouse.maillog import local as maillog
 from posthouse.services.delivery import DeliveryRequest, Result, Target
 from posthouse.system.users import User
 
@@ -58,15 +59,19 @@ async def pass_on(
         return failed(_CONFIGURATION, local.relay)
     try:
         agent = local.house.agent(transport)
+    except ConfigError as error:
+        local.log.warning(f"{parameter}: {error}")
+        return failed(_CONFIGURATION, local.relay)
     except KeyError:
         local.log.warning(f"{parameter}: unknown mail transport: {transport}")
         return failed(Status("4.3.5", 0, f"unknown mail transport: {transport}"), local.relay)
     request = progress.request
+    local.log.info(maillog.passing(request.message.queue_id, attributes.recipient.address, transport))
     report = await agent.deliver(
         DeliveryRequest(
             message=request.message,
             transport=transport,
-            nexthop=nexthop or attributes.domain,
+            nexthop=nexthop or local.rules.hostname,
             targets=(Target(progress.index, attributes.recipient),),
             active_since=request.active_since,
             handed_over=request.handed_over,

@@ -105,6 +105,7 @@ class DeliveryLog:
 
     def __init__(self, log: DaemonLog, *, soft_bounce: bool, resolution: int = 2) -> None:
         self.log, self._soft_bounce, self._resolution = log, soft_bounce, resolution
+        self.others: Callable[[str], DeliveryLog] | None = None
 
     def record(self, request: DeliveryRequest, results: tuple[Result, ...]) -> list[Result]:
         """Log each result; the results as they count. Recipients without one, or with one too many, are put right."""
@@ -123,7 +124,9 @@ class DeliveryLog:
                 message.arrival, request.active_since, request.handed_over, result.connected, result.finished or now
             )
             shown = result.logged_recipient or wanted[result.index]
-            self.log.info(says.status(message.queue_id, shown, outcome, times, said))
+            # Mail that local passed on (mailbox_transport) is logged under the transport that took it.
+            log = self.others(result.transport).log if result.transport and self.others is not None else self.log
+            log.info(says.status(message.queue_id, shown, outcome, times, said))
             counted.append(result)
         missing = wanted.keys() - {result.index for result in counted}
         if missing:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from posthouse.config.settings import Settings
+from posthouse.errors import ConfigError
 from posthouse.maillog import qmgr as says
 from posthouse.queue.qmgr.active import DeliveryLog
 from posthouse.queue.qmgr.concurrency import Limits
@@ -43,6 +44,10 @@ class Transports:
                 found = self._agents[name] = self._house.agent(name)
             except KeyError:
                 return None
+            except ConfigError as error:
+                # Its mail waits for a better master.cf; that of other transports goes on.
+                self._log.warning(f"{name}: {error}")
+                return None
         return found
 
     def log(self, name: str) -> DeliveryLog:
@@ -53,6 +58,7 @@ class Transports:
             settings = self._house.settings_of(service) if service else self._settings
             log = self._house.log(settings, service.command if service else "error")
             found = self._logs[name] = self.own_log(log)
+            found.others = self.log
         return found
 
     def own_log(self, log: DaemonLog) -> DeliveryLog:
