@@ -7,7 +7,7 @@ lost and none is sent twice.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from posthouse.bounce import report
 from posthouse.bounce.templates import Template, expand, load_templates
@@ -21,8 +21,10 @@ from posthouse.mail.verp import verp_sender
 from posthouse.maillog import bounce as lines
 from posthouse.services.delivery import Result
 from posthouse.services.house import House
-from posthouse.services.intake import Skip, Submission
+from posthouse.services.intake import Refused, Skip, Submission
 from posthouse.system.dates import mail_date
+
+_UNFILTERED = Skip.HEADER_BODY_CHECKS | Skip.MILTERS | Skip.AUTOMATIC_BCC
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +168,10 @@ class BounceService:
             skip=self._skips(),
         )
         made = await cleanup.make_fit(submission)
+        if isinstance(made, Refused):
+            # Differs from Postfix, which tries the original again: what a filter refuses must not end in silence.
+            self._log.warning(f"{notice.message.queue_id}: notice goes unfiltered: {made.status.text}")
+            made = await cleanup.make_fit(replace(submission, skip=_UNFILTERED))
         if not isinstance(made, QueuedMessage):
             return []
         kind = notice.template.name
@@ -176,7 +182,7 @@ class BounceService:
         """internal_mail_filter_classes says which of the house's own mail is looked into."""
         if "bounce" in self._settings.items("internal_mail_filter_classes"):
             return Skip.AUTOMATIC_BCC
-        return Skip.HEADER_BODY_CHECKS | Skip.MILTERS | Skip.AUTOMATIC_BCC
+        return _UNFILTERED
 
     def _boundary(self, notice: Notice) -> str:
         return f"{notice.message.queue_id}.{int(notice.message.arrival)}/{self._settings.text('myhostname')}"

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from posthouse.receive.smtpd.session import Session
 
 CLASSES = frozenset({"policy", "protocol", "resource", "software", "data"})
+_UNFILTERED = Skip.HEADER_BODY_CHECKS | Skip.MILTERS | Skip.AUTOMATIC_BCC
 MOST_LINES = 200  # what a session said before is forgotten
 
 
@@ -28,6 +29,8 @@ class Transcripts:
         self._origin = settings.text("myorigin")
         self._sender = f"{settings.text('double_bounce_sender')}@{self._origin}"
         self._recipient = settings.text("error_notice_recipient")
+        is_filtered = "notify" in settings.items("internal_mail_filter_classes")
+        self._skip = Skip.AUTOMATIC_BCC if is_filtered else _UNFILTERED
 
     def concerns(self, session: Session) -> bool:
         """Whether the postmaster wants to hear of this session."""
@@ -53,7 +56,7 @@ class Transcripts:
             content=Content(header.encode("utf-8", "replace"), body.encode("utf-8", "replace")),
             arrival=now,
             queue_id=queue_id,
-            skip=Skip.HEADER_BODY_CHECKS | Skip.MILTERS | Skip.AUTOMATIC_BCC,
+            skip=self._skip,
         )
 
 
