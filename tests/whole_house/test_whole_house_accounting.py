@@ -23,7 +23,9 @@ def run(script: str, *words: str) -> str:
 
 def has_own_mounts() -> bool:
     words = ["unshare", "-m", "mount", "-t", "tmpfs", "none", "/mnt"]
-    return os.geteuid() == 0 and shutil.which("unshare") is not None and not subprocess.run(words, check=False).returncode
+    return (
+        os.geteuid() == 0 and shutil.which("unshare") is not None and not subprocess.run(words, check=False).returncode
+    )
 
 
 def test_every_recipient_is_accounted_for_in_bad_weather():

@@ -194,4 +194,3 @@ def test_a_store_that_is_damaged_is_named_and_the_house_goes_on(closed_house):
     house.send("info@example.org")
     until(lambda: house.maildir("info"))
     assert f"cannot open the queue {store}: file is not a database" in house.log
-

@@ -153,5 +153,7 @@ def test_the_command_answers_on_standard_output(tmp_path):
     asked = "request=smtpd_access_policy\nclient_address=1.2.3.4\n\n"
     done = subprocess.run(words, input=asked * 2, capture_output=True, text=True, check=True, timeout=20)
     assert done.stdout == "action=dunno mock header field that should be ignored\n\n" * 2
-    junk = subprocess.run(words, check=True, input="x" * 300_000 + "\n\nfoo\n\n", capture_output=True, text=True, timeout=20)
+    junk = subprocess.run(
+        words, check=True, input="x" * 300_000 + "\n\nfoo\n\n", capture_output=True, text=True, timeout=20
+    )
     assert junk.stdout.count("action=") == 2
