@@ -26,7 +26,11 @@ async def serve(service: Service, house: House, sock: socket.socket) -> asyncio.
     """Answer on a listening socket, which is this server's from now on. Raises ConfigError."""
     settings = house.settings_of(service)
     log = house.log(settings, service.command)
-    answer = _greylist(settings, house) if service.command == "greylist" else _spf(settings, house)
+    try:
+        answer = _greylist(settings, house) if service.command == "greylist" else _spf(settings, house)
+    except ConfigError:
+        sock.close()
+        raise
     connections = PolicyConnections(answer, log.warning)
     if sock.family == socket.AF_UNIX:
         return await asyncio.start_unix_server(connections.serve, sock=sock, limit=MAX_REQUEST)

@@ -15,7 +15,7 @@ from posthouse.policy.greylist.whitelist import ClientWhitelist, RecipientWhitel
 
 REQUIRED = ("client_address", "client_name", "sender", "recipient")
 EXPIRY_INTERVAL_S = 3600
-EXPIRY_CHUNK = 500
+EXPIRY_CHUNK = 100
 _MAX_INSTANCES = 2000
 _ALARM_INTERVAL_S = 60
 DUNNO = "DUNNO"
