@@ -97,11 +97,11 @@ class QueueManager:
         """Look for mail whose time has come, now and every queue_run_delay; until stop()."""
         next_run = 0.0
         while not self._stopping:
+            self._wake.clear()
             now = time.monotonic()
             if now >= next_run:
                 next_run = now + self._run_delay
                 await self._correct_times()
-            self._wake.clear()
             await self._scan()
             try:
                 await asyncio.wait_for(self._wake.wait(), max(next_run - time.monotonic(), 0.01))
