@@ -38,8 +38,7 @@ async def answer(session: Session, arguments: str) -> Reply | None:
             words[0], strict=service.rules.strict_envelopes, utf8=transaction.parameters.smtputf8, null=False
         )
         refuse_option(address, service.rules)
-        if "@@" in address:
-            raise BadAddress(address)
+        _refuse_two_signs(address)
         parameters = rcpt_parameters(words[1:], dsn="dsn" not in session.keyword_limits)
     except BadAddress:
         if not words[0].startswith("<") or words[0].endswith(">"):
@@ -52,6 +51,11 @@ async def answer(session: Session, arguments: str) -> Reply | None:
         return refused if refused is not TOO_MANY else None
     recipient = Recipient(address, "", parameters.orcpt or _as_typed(words[0]), parameters.notify)
     return await _accept(session, transaction, recipient, words)
+
+
+def _refuse_two_signs(address: str) -> None:
+    if "@@" in address:
+        raise BadAddress(address)
 
 
 def _as_typed(text: str) -> str:
