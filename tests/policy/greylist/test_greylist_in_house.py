@@ -106,6 +106,17 @@ async def test_a_broken_memory_lets_mail_pass_with_an_alarm(at_the_door, tmp_pat
     assert len(alarms) == 1
 
 
+async def test_asking_what_would_be_leaves_no_trace_in_the_memory(at_the_door, clock):
+    from posthouse.policy.trace import Trace
+
+    house = at_the_door()
+    for _ in range(2):
+        asked = await house.gate.rcpt(house.request(recipient="info@example.org", sender="a@none.test"), Trace())
+        assert heard(asked) == WAIT
+        clock.now += 301
+    assert heard(await house.rcpt("info@example.org", sender="a@none.test")) == WAIT
+
+
 async def test_other_restrictions_come_first(at_the_door):
     house = at_the_door("check_greylist, reject")
     assert heard(await house.rcpt("info@example.org", sender="a@none.test")).startswith("554")

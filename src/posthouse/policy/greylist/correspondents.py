@@ -32,7 +32,7 @@ def prepare(means: Means) -> None:
 async def learn_correspondent(check: Check) -> None:
     """A recipient has been accepted; where the client is one of ours, the recipient is known to the sender."""
     sender, recipient = check.request.sender, check.recipient
-    if sender and recipient and await is_inside(check):
+    if sender and recipient and check.trace is None and await is_inside(check):
         await greylister_of(check.means).learn(sender, recipient)
 
 

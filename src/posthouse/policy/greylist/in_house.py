@@ -6,6 +6,7 @@ written to, and who is expected; and let nobody wait for longer than posthouse_g
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from posthouse.config.settings import Settings
 from posthouse.maillog import greylist as lines
 from posthouse.policy.greylist import texts
 from posthouse.policy.greylist.drop_in import EXPIRY_CHUNK, EXPIRY_INTERVAL_S, Whitelists
-from posthouse.policy.greylist.patient import PatientStore
+from posthouse.policy.greylist.patient import PatientStore, ReadOnlyStore
 from posthouse.policy.greylist.rules import Decision, Times, judge_client, judge_triplet
 from posthouse.policy.greylist.store import Entry, Kind, Store, StoreFailed, open_store
 from posthouse.policy.greylist.triplet import domain_of, network, recipient_key, sender_key
@@ -91,7 +92,7 @@ class Greylister:
         self._header = settings.text("posthouse_greylist_header")
         self._host = settings.text("myhostname")
         location = settings.text("posthouse_greylist_database")
-        self._store = store or PatientStore(lambda: open_store(location), log.error)
+        self._store: Store = store or PatientStore(lambda: open_store(location), log.error)
         self._whitelists = read_lists(settings, log)
         self._remembered: dict[str, int] = {}
         self._alarmed, self._next_expiry = 0.0, clock() + EXPIRY_INTERVAL_S
@@ -113,6 +114,15 @@ class Greylister:
             self._log.info(lines.trusted(attempt.attributes))
         self._log.info(lines.action(decision.passes, decision.reason, decision.waited, attempt.attributes))
         return decision
+
+    async def preview(self, attempt: Attempt, proof: Proof) -> Decision:
+        """What judge would say now; nothing is remembered or logged."""
+        try:
+            asking = copy.copy(self)
+            asking._store = ReadOnlyStore(self._store)  # noqa: SLF001 - a copy of our own
+            return await asking._judge(attempt, proof, int(self._clock()))  # noqa: SLF001
+        except (StoreFailed, ValueError):
+            return Decision(True, "out of order")
 
     async def learn(self, sender: str, recipient: str) -> None:
         """One of ours (sender) writes to recipient, who need not wait when writing back."""

@@ -82,3 +82,31 @@ class PatientStore:
         with contextlib.suppress(StoreFailed):
             await self.close()
         return failure
+
+
+class ReadOnlyStore:
+    """What is there may be read, and nothing changes: for questions about mail that nobody has sent."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def get(self, kind: Kind, key: str) -> Entry | None:
+        return await self._store.get(kind, key)
+
+    async def put(self, kind: Kind, key: str, entry: Entry, lifetime: int) -> None:
+        """Nothing."""
+
+    async def put_many(self, kept: list[Kept], lifetime: int) -> None:
+        """Nothing."""
+
+    async def delete(self, kind: Kind, key: str) -> bool:  # noqa: ARG002
+        return False
+
+    async def expire(self, now: int, limit: int) -> int:  # noqa: ARG002
+        return 0
+
+    def scan(self, kind: Kind | None, text: str) -> AsyncIterator[Kept]:
+        return self._store.scan(kind, text)
+
+    async def close(self) -> None:
+        """The store goes on."""

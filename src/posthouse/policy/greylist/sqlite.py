@@ -136,8 +136,12 @@ def _text(key: str) -> str:
 
 
 def _connect(path: str) -> sqlite3.Connection:
-    with contextlib.suppress(OSError):  # SQLite says it better
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    with contextlib.suppress(OSError):  # it is there already, or SQLite says it better
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        if os.geteuid() == 0:  # whoever owns the folder is to write in it, whoever of us came first
+            folder = os.stat(os.path.dirname(path) or ".")
+            os.fchown(descriptor, folder.st_uid, folder.st_gid)
+        os.close(descriptor)
     database = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, cached_statements=32)
     try:
         database.execute("PRAGMA journal_mode = WAL")

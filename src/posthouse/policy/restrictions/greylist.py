@@ -29,8 +29,10 @@ async def check_greylist(check: Check) -> Answer:
         return await proven_domain(checker, request.client_address, sender, request.helo_name or "")
 
     attempt = Attempt(request.client_address, request.client_name, sender, check.recipient)
-    decision = await greylister.judge(attempt, proof)
-    if check.trace is not None:
+    if check.trace is None:
+        decision = await greylister.judge(attempt, proof)
+    else:  # somebody wants to know what would be; no mail has been sent
+        decision = await greylister.preview(attempt, proof)
         check.learn("greylist", decision.reason, check.recipient, "pass" if decision.passes else "wait")
     if not decision.passes:
         text = greylister.refusal_text(decision, check.recipient)
