@@ -13,6 +13,7 @@ from posthouse.backstage.verify import AddressVerifier
 from posthouse.config.master_cf import Service
 from posthouse.config.settings import Settings
 from posthouse.deliver.agent_host.client import AgentClient
+from posthouse.lookup import notices
 from posthouse.master import scanning
 from posthouse.master.intake import HouseIntake
 from posthouse.master.setup import PICKUP_SOCKET, Setup
@@ -55,10 +56,16 @@ class Wiring:
         """Build the house and begin to receive."""
         if self._agents_socket is not None:
             self.reach_agents(self._agents_socket)
+        notices.report_to(self._tell_of_table)
         self._fill_in_joints()
         self._open_queue()
         await self._serve_inet()
         await self._serve_commands()
+
+    def _tell_of_table(self, severity: notices.Severity, text: str) -> None:
+        """Lines of a table that are no good, files that are not there: told as by smtpd, which asks most of them."""
+        log = self.house.log(self.house.settings, "smtpd")
+        (log.error if severity == "error" else log.warning)(text)
 
     def own_queue(self) -> None:
         """Deliver stored mail, too, and take up what sendmail leaves."""

@@ -18,7 +18,7 @@ class Peer:
     @property
     def shown(self) -> str:
         """As in mail.example.net[192.0.2.1]."""
-        return f"{self.name}[{self.path or self.address}]"
+        return f"{self.name}[{self.address or self.path}]"
 
     @property
     def relay(self) -> str:
