@@ -8,6 +8,7 @@ import os
 import pytest
 
 from posthouse.commands import sendmail
+from posthouse.commands.sendmail_options import Stop, read_options
 from posthouse.mail.envelope import Notify, Trace
 from posthouse.protocols.maildrop_file import read_envelope
 
@@ -123,3 +124,18 @@ def test_nobody_else_may_write_to_what_was_left(queue, monkeypatch):
     (path,) = (queue / "maildrop").iterdir()
     assert os.stat(path).st_mode & 0o777 == 0o444
     assert len(path.name) == 32
+
+
+def test_settings_that_later_ones_replace_are_pointed_out(queue, monkeypatch, capsys):
+    with open(queue / "main.cf", "a") as file:
+        file.write("my_own = 1\nmy_own = 2\n")
+    assert run(queue, monkeypatch, ["x"], b"a: b\n\nc\n") == 0
+    assert capsys.readouterr().err.count("overriding earlier entry: my_own=1") == 2
+
+
+def test_verp_delimiters_after_v_are_taken_with_a_warning_and_an_empty_sender_is_nobody(capsys):
+    assert read_options(["-V+-", "x"]).verp == "+-"
+    assert "specify -XV+- instead" in capsys.readouterr().err
+    with pytest.raises(Stop, match="unsupported: -X/"):
+        read_options(["-X", "/tmp/x"])
+    assert read_options(["-L", "tag", "x"]).recipients == ["x"]

@@ -99,7 +99,7 @@ def json_line(row: list[Any]) -> str:
         "forced_expire": forced,
         "sender": sender or "MAILER-DAEMON",
         "recipients": [
-            {"address": address, "delay_reason": reason} if reason else {"address": address}
+            {"address": address, "delay_reason": reason.strip()} if reason else {"address": address}
             for address, reason in recipients
         ],
     }
@@ -131,7 +131,7 @@ def _entry(row: list[Any], widths: tuple[int, int, int]) -> Iterator[str]:
     before = ""
     for address, reason in recipients:
         if reason and reason != before:
-            yield f"{'(' + _printable(reason) + ')':>78}"
+            yield f"{'(' + _printable(reason.strip()) + ')':>78}"
         before = reason
         yield f"{'':<{name}} {'':>{width}} {'':>{date}} {_printable(address)}"
     yield ""
