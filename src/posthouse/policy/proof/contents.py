@@ -77,16 +77,18 @@ def _bare(text: str) -> str:
 
 
 def _listed(spec: str, name: str, table: Table) -> Contents:
-    numbers = _line_numbers(name)
-    lines: list[Line] = []
+    entries: list[tuple[str, str]] = []
     try:
-        for key, value in table.entries():
-            lines.append(Line(key, value, name if not name.startswith("{") else spec, numbers.get(key.lower(), 0)))
-            if len(lines) > MOST_LINES:
+        for entry in table.entries():
+            entries.append(entry)
+            if len(entries) > MOST_LINES:
                 return Contents(spec, (), readable=False)
     except LookupFailed:
         return Contents(spec, (), readable=False)
-    return Contents(spec, tuple(lines), readable=True)
+    numbers = _line_numbers(name)
+    file = spec if name.startswith("{") else name
+    lines = tuple(Line(key, value, file, numbers.get(key.lower(), 0)) for key, value in entries)
+    return Contents(spec, lines, readable=True)
 
 
 def _line_numbers(path: str) -> dict[str, int]:
