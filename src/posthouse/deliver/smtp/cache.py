@@ -6,6 +6,9 @@ import asyncio
 
 from posthouse.deliver.smtp.connection import Connection
 
+_MANY = 10  # deliveries within about a second
+_MOST_DESTINATIONS = 1000
+
 
 class ConnectionCache:
     """Open connections by destination. idle and lifetime in seconds; uses bounds deliveries (0: no limit)."""
@@ -13,6 +16,17 @@ class ConnectionCache:
     def __init__(self, idle: float, lifetime: float, uses: int) -> None:
         self._idle, self._lifetime, self._uses = idle, lifetime, uses
         self._kept: dict[str, list[tuple[Connection, asyncio.TimerHandle]]] = {}
+        self._demand: dict[str, tuple[float, float]] = {}
+
+    def is_in_demand(self, destination: str) -> bool:
+        """Count a delivery; whether there are so many a second that the next one is due at any moment."""
+        now = asyncio.get_running_loop().time()
+        last, score = self._demand.get(destination, (now, 0.0))
+        score = score * max(0.0, 1.0 - (now - last)) + 1.0
+        if len(self._demand) >= _MOST_DESTINATIONS:
+            self._demand.clear()
+        self._demand[destination] = (now, score)
+        return score >= _MANY
 
     def take(self, destination: str) -> Connection | None:
         """A connection that is still good, or None."""

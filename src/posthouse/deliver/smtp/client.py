@@ -200,7 +200,9 @@ class SmtpAgent:
     def _may_keep(self, request: DeliveryRequest, connection: Connection) -> bool:
         if (self._sasl.enabled and self._sasl.by_sender) or (connection.tls is not None and not self._rules.keeps_tls):
             return False
-        return (self._rules.keeps_on_demand and request.connection_reuse) or request.nexthop in self._rules.keeps_always
+        if self._rules.keeps_on_demand and (self._cache.is_in_demand(request.nexthop) or request.connection_reuse):
+            return True
+        return request.nexthop in self._rules.keeps_always
 
     async def _letter(self, attempt: Attempt, connection: Connection) -> Letter:
         """What goes over this connection, with addresses as smtp_generic_maps has them. Raises LookupFailed."""
