@@ -10,7 +10,7 @@ class LogSink(Protocol):
     """Takes finished lines; never blocks and never raises."""
 
     def write(self, label: str, process_id: int, severity: str, text: str) -> None:
-        """severity is one of "info", "warning", "error", "fatal", "panic"; label is "postfix/smtpd"."""
+        """Severity is one of "info", "warning", "error", "fatal", "panic"; label is "postfix/smtpd"."""
         ...
 
 

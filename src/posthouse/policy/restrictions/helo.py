@@ -17,7 +17,7 @@ def _refuse(check: Check, dsn: str, parameter: str, text: str) -> Refuse:
 
 def _bad_literal(check: Check, name: str) -> Answer:
     """An address literal must hold an address."""
-    if literal_address(name) or is_valid_hostaddr(name.strip("[]")):
+    if literal_address(name):
         return None
     return _refuse(check, "5.5.2", "invalid_hostname_reject_code", "invalid ip address")
 

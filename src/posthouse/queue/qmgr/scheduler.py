@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _TURNS_OF_NEW_JOBS = 3  # of four turns, where both kinds wait
 _REMEMBERED_DESTINATIONS = 10_000
+_A_FEW = 5  # deliveries to one destination at a time, which need not share a connection
 
 
 class Parcel:
@@ -61,8 +62,8 @@ class Destination:
 
     @property
     def is_in_demand(self) -> bool:
-        """Whether a delivery has company: then its connection is likely to be of use again."""
-        return self.busy > 1 or bool(self.waiting)
+        """Whether so much goes there that a connection is likely to be of use again (CONNECTION_CACHE_README)."""
+        return self.busy > _A_FEW or bool(self.waiting)
 
     def is_dead(self, now: float) -> bool:
         """Whether nothing is sent there for now; when the time is over it starts afresh."""

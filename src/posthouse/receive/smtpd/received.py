@@ -31,9 +31,7 @@ def received_field(session: Session, transaction: Transaction, now: float) -> by
     tail = f"\n\tfor <{quote_address(transaction.recipients[0].address)}>; " if one else ";\n\t"
     tail = f"{tail}{mail_date(now)}\n"
     if rules.hide_session:
-        return f"Received: by {rules.myhostname} ({rules.mail_name}){ident}{tail}".encode(
-            "utf-8", "surrogateescape"
-        )
+        return f"Received: by {rules.myhostname} ({rules.mail_name}){ident}{tail}".encode("utf-8", "surrogateescape")
     address = f"IPv6:{request.client_address}" if ":" in request.client_address else request.client_address
     lines = [f"from {request.helo_name or request.client_name} ({request.client_name} [{address}])"]
     lines += tls_lines
