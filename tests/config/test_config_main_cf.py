@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from posthouse.config.main_cf import logical_lines, parse_main_cf, split_setting
+from posthouse.config.main_cf import logical_lines, overridden, parse_main_cf, split_setting
 
 
 def test_comments_and_empty_lines_do_not_end_a_setting() -> None:
@@ -36,3 +36,8 @@ def test_what_is_written_is_read_again(values: dict[str, list[str]]) -> None:
     assert {setting.name: setting.value for setting in parse_main_cf(text, "main.cf")} == {
         name: " ".join(words) for name, words in values.items()
     }
+
+
+def test_a_setting_that_a_later_one_replaces_is_told_with_the_later_line():
+    settings = parse_main_cf("a = 1\nb = 2\na = 3\nb = 2\n", "/etc/main.cf")
+    assert overridden(settings) == ["/etc/main.cf, line 3: overriding earlier entry: a=1"]

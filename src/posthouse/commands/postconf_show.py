@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from posthouse.commands.postconf import Request, warn
 from posthouse.config import known, main_cf, master_cf
-from posthouse.config.main_cf import Place, Setting
+from posthouse.config.main_cf import Place, Setting, overridden
 from posthouse.config.parameters import PARAMETERS
 from posthouse.config.settings import Settings, from_lines
 from posthouse.config.types import Kind
@@ -55,13 +55,8 @@ def print_setting(request: Request, name: str, value: str) -> None:
 
 def warn_overridden(lines: Iterable[Setting]) -> None:
     """Report settings of a name that a later one replaces."""
-    values: dict[str, str] = {}
-    for setting in lines:
-        earlier = values.get(setting.name)
-        if earlier is not None and earlier != setting.value:
-            place = setting.place
-            warn(f"{place.file}, line {place.line}: overriding earlier entry: {setting.name}={earlier}")
-        values[setting.name] = setting.value
+    for text in overridden(lines):
+        warn(text)
 
 
 def read_main(main: str) -> list[Setting]:

@@ -75,16 +75,9 @@ def _run(words: list[str], loaded: list[Settings]) -> int:
 
 def _warn_overridden(directory: str, *, with_postdrop: bool) -> None:
     """Settings that later ones in main.cf replace are pointed out, as by every command that reads it."""
-    from posthouse.config.main_cf import read_main_cf
+    from posthouse.config.main_cf import overridden, read_main_cf
 
-    values: dict[str, str] = {}
-    found: list[str] = []
-    for setting in read_main_cf(os.path.join(directory, "main.cf")):
-        earlier = values.get(setting.name)
-        if earlier is not None and earlier != setting.value:
-            place = setting.place
-            found.append(f"{place.file}, line {place.line}: overriding earlier entry: {setting.name}={earlier}")
-        values[setting.name] = setting.value
+    found = overridden(read_main_cf(os.path.join(directory, "main.cf")))
     for text in found:
         warn(text)
     for text in found if with_postdrop else ():

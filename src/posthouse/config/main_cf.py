@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from posthouse.errors import ConfigError
@@ -79,3 +80,16 @@ def read_main_cf(file: str) -> list[Setting]:
     except OSError as error:
         raise ConfigError(f"open {file}: {error.strerror}") from error
     return parse_main_cf(text, file)
+
+
+def overridden(settings: Iterable[Setting]) -> list[str]:
+    """What Postfix's commands warn of when they read main.cf: settings that a later one of the name replaces."""
+    values: dict[str, str] = {}
+    found: list[str] = []
+    for setting in settings:
+        earlier = values.get(setting.name)
+        if earlier is not None and earlier != setting.value:
+            place = setting.place
+            found.append(f"{place.file}, line {place.line}: overriding earlier entry: {setting.name}={earlier}")
+        values[setting.name] = setting.value
+    return found

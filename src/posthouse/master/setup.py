@@ -8,6 +8,7 @@ import os
 import socket
 from dataclasses import dataclass, field
 
+from posthouse.config.main_cf import overridden, read_main_cf
 from posthouse.config.master_cf import Service, read_master_cf
 from posthouse.config.settings import Settings, load
 from posthouse.errors import ConfigError
@@ -60,7 +61,8 @@ def read(config_directory: str | None, generation: int) -> Setup:
     sources = sources_of(settings, services)
     paths = frozenset(path for source in sources for path in source)
     keys = read_keys(paths)
-    warnings = [str(finding) for finding in findings]
+    warnings = overridden(read_main_cf(os.path.join(settings.config_directory, "main.cf")))
+    warnings += [str(finding) for finding in findings]
     if sources:
         warnings += complaints(sources, keys, dt.datetime.now(dt.UTC))
     return Setup(settings, tuple(services), generation, warnings, keys=keys, key_paths=paths)
