@@ -52,12 +52,15 @@ UNSUPPORTED: Final[dict[str, str]] = {
     "smtpd_tls_ccert_verifydepth": "chains of certificates may have OpenSSL's usual depth",
     "smtp_tls_dane_insecure_mx_policy": "DANE is not built yet",
     "tls_dane_digests": "DANE is not built yet",
+    "smtpd_dns_reply_filter": "answers of the DNS are taken as they are",
+    "smtpd_upstream_proxy_*": "the PROXY protocol is not understood yet; clients have to connect directly",
 } | {
     f"{prefix}_{name}": reason
     for name, reason in {
         "balance_inet_protocols": "IPv4 and IPv6 addresses of equal preference are mixed at random",
         "bind_address_enforce": "a source address that cannot be used defers the mail always",
         "cname_overrides_servername": "a server is called by the name that was looked up, as by default",
+        "dns_reply_filter": "answers of the DNS are taken as they are",
         "dns_resolver_options": "DNSSEC answers are not asked for yet",
         "min_data_rate": "time limits hold for each step, not for the rate of data",
         "per_request_deadline": "time limits hold for each step of a conversation",
@@ -75,14 +78,19 @@ UNSUPPORTED: Final[dict[str, str]] = {
     for prefix in ("smtp", "lmtp")
 }
 
+# Without these, mail would be taken for what it is not: with such a setting nothing starts. A client behind a proxy would
+# have the proxy's address, and with it perhaps the rights of mynetworks.
+DANGEROUS: Final = frozenset({"smtpd_upstream_proxy_protocol"})
+
 # Settings of Postfix's own machinery that change nothing for mail: who sets one need not be told at every start.
 NOT_NEEDED: Final[dict[str, str]] = {
     "a process of Postfix that is not one here": (
         "application_event_drain_time daemon_timeout fork_attempts fork_delay in_flow_delay ipc_idle ipc_timeout "
         "ipc_ttl max_use service_throttle_time trigger_timeout transport_retry_time qmgr_clog_warn_time "
         "qmgr_fudge_factor connection_cache_status_update_time connection_cache_ttl_limit known_tcp_ports "
-        "process_id_directory smtpd_policy_service_max_idle smtpd_policy_service_max_ttl tcp_windowsize "
-        "smtpd_history_flush_threshold"
+        "process_id_directory postlogd_watchdog_timeout qmgr_daemon_timeout qmgr_ipc_timeout smtp_quit_timeout "
+        "lmtp_quit_timeout connection_cache_protocol_timeout smtpd_policy_service_max_idle "
+        "smtpd_policy_service_max_ttl tcp_windowsize smtpd_history_flush_threshold"
     ),
     "the name of a service that workers do themselves": (
         "address_verify_service_name bounce_service_name connection_cache_service_name defer_service_name "
@@ -91,14 +99,15 @@ NOT_NEEDED: Final[dict[str, str]] = {
         "tlsmgr_service_name trace_service_name"
     ),
     "where Postfix is installed, told to others by postconf": (
-        "daemon_directory html_directory mail_release_date mail_version mailq_path manpage_directory meta_directory "
-        "newaliases_path openssl_path readme_directory sample_directory sendmail_path setgid_group"
+        "daemon_directory html_directory mail_release_date mail_version mailq_path manpage_directory "
+        "meta_directory newaliases_path openssl_path readme_directory sample_directory sendmail_path setgid_group"
     ),
     "tables are read by workers themselves": "proxy_read_maps proxy_write_maps lmdb_map_size",
     "a cache that only saves time": (
         "smtp_tls_session_cache_database lmtp_tls_session_cache_database smtpd_tls_session_cache_database "
         "smtpd_tls_always_issue_session_ids tls_session_ticket_cipher address_verify_cache_cleanup_interval "
-        "smtp_sasl_auth_cache_time lmtp_sasl_auth_cache_time address_verify_sender_ttl"
+        "smtp_tls_session_cache_timeout lmtp_tls_session_cache_timeout smtp_sasl_auth_cache_time "
+        "lmtp_sasl_auth_cache_time address_verify_sender_ttl"
     ),
     "how chatty Postfix's log is": (
         "debug_peer_level destination_concurrency_feedback_debug helpful_warnings respectful_logging "
@@ -107,7 +116,8 @@ NOT_NEEDED: Final[dict[str, str]] = {
     "an old way that is the only one here, or never was": (
         "backwards_bounce_logfile_compatibility biff daemon_table_open_error_is_fatal dns_ncache_ttl_fix_enable "
         "smtp_pix_workaround_delay_time smtp_pix_workaround_threshold_time lmtp_pix_workaround_delay_time "
-        "lmtp_pix_workaround_threshold_time lmtp_skip_quit_response smtpd_min_data_rate smtpd_per_request_deadline"
+        "lmtp_pix_workaround_threshold_time lmtp_skip_quit_response smtpd_min_data_rate "
+        "smtpd_per_request_deadline"
     ),
 }
 
