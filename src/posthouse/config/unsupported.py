@@ -78,8 +78,8 @@ UNSUPPORTED: Final[dict[str, str]] = {
     for prefix in ("smtp", "lmtp")
 }
 
-# Without these, mail would be taken for what it is not: with such a setting nothing starts. A client behind a proxy would
-# have the proxy's address, and with it perhaps the rights of mynetworks.
+# With such a setting nothing starts, because mail would be taken for what it is not: a client behind a proxy would have
+# the proxy's address, and with it perhaps the rights of mynetworks.
 DANGEROUS: Final = frozenset({"smtpd_upstream_proxy_protocol"})
 
 # Settings of Postfix's own machinery that change nothing for mail: who sets one need not be told at every start.
