@@ -13,10 +13,6 @@ MAX_DEPTH = 100
 _LINE_LIMIT = 76
 
 
-def is_eight_bit(data: bytes) -> bool:
-    return not data.isascii()
-
-
 def downgrade(header: bytes, body: bytes, depth: int = 0) -> tuple[bytes, bytes]:
     """The entity with its 8-bit parts encoded; header without, body with the blank line between them."""
     if body.isascii() or depth > MAX_DEPTH:

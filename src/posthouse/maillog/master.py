@@ -46,7 +46,3 @@ def child_ended(role: str, pid: int, wait_status: int) -> str:
 
 def throttled(role: str, seconds: float) -> str:
     return f"{role}: bad command startup -- throttling for {seconds:.0f} s"
-
-
-def cannot_listen(name: str, trouble: str) -> str:
-    return f"bind {name}: {trouble}"

@@ -139,10 +139,6 @@ def etrn_refused(client: str, domain: str) -> str:
     return f"reject: ETRN {printable(domain)}... from {client}"
 
 
-def bad_notify(word: str, value: str) -> str:
-    return f'unknown DSN NOTIFY command value "{printable(word)}" in "{printable(value)}"'
-
-
 def bad_bdat(queue_id: str, client: str, line: str) -> str:
     return f"{queue_id or 'NOQUEUE'}: malformed BDAT command syntax from {client}: {printable(line, 100)}"
 

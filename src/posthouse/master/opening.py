@@ -181,15 +181,6 @@ def running_pid(queue_directory: str) -> int:
     return pid if pid and is_alive(pid) else 0
 
 
-def signal_master(queue_directory: str, number: signal.Signals) -> bool:
-    """Send the running master a signal; whether there was one."""
-    pid = running_pid(queue_directory)
-    if not pid:
-        return False
-    os.kill(pid, number)
-    return True
-
-
 def wait_until_gone(queue_directory: str, pid: int, limit: float) -> bool:
     """Wait until the lock is free, so that nothing of the house is left; whether it came to that."""
     deadline = time.monotonic() + limit

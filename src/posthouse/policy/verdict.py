@@ -41,7 +41,7 @@ class Note:
 class Verdict:
     """refusal None lets the command pass. closes: the connection ends after the reply (421, 521).
 
-    silent: the refusal has its log line elsewhere. actions and notes come with either answer.
+    actions and notes come with either answer.
     """
 
     refusal: Status | None = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import grp
 import os
 import pwd
 import signal
@@ -47,14 +46,6 @@ def leave_terminal() -> None:
         os.dup2(null, fd)
     if null > 2:
         os.close(null)
-
-
-def group_id(name: str) -> int:
-    """The number of a group; -1 (leave it) where there is none of that name."""
-    try:
-        return grp.getgrnam(name).gr_gid
-    except KeyError:
-        return -1
 
 
 def raise_file_limit(wanted: int = 65536) -> None:

@@ -83,14 +83,6 @@ def cipher_list(base: str, exclude: Iterable[str]) -> str:
     return ":".join([base, *(f"!{word}" for word in exclude)])
 
 
-def trust_anchors(context: ssl.SSLContext, file: str, directory: str, *, system_too: bool) -> None:
-    """Let the context know the certificate authorities of CAfile, CApath and, if asked, of the machine."""
-    if file or directory:
-        context.load_verify_locations(file or None, directory or None)
-    if system_too:
-        context.load_default_certs()
-
-
 class TrustStore:
     """Judges certificate chains without breaking the connection, so that a log can say what was wrong."""
 

@@ -82,11 +82,6 @@ def find_group_id(name: str) -> int | None:
         return None
 
 
-def supplementary_groups(name: str, gid: int) -> list[int]:
-    """The groups that the user is a member of, gid first."""
-    return os.getgrouplist(name, gid)
-
-
 def forget_users() -> None:
     """Ask the machine anew (after reload)."""
     _by_name.clear()

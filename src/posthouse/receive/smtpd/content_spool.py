@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import BinaryIO
 
-from posthouse.mail.content import Content, FilePart
+from posthouse.mail.content import FilePart
 from posthouse.protocols.smtp_data import end_of_header, mark_from_lines, split_content
 
 SPOOL_ABOVE = 1_000_000  # bytes kept in memory
@@ -95,8 +95,3 @@ class ContentSpool:
         except OSError as error:
             self.failed = error
             self.discard()
-
-
-def content_with(received: bytes, header: bytes, body: bytes | FilePart) -> Content:
-    """The content with the receiver's own fields on top."""
-    return Content(received + header, body)
