@@ -53,7 +53,6 @@ UNSUPPORTED: Final[dict[str, str]] = {
     "smtp_tls_dane_insecure_mx_policy": "DANE is not built yet",
     "tls_dane_digests": "DANE is not built yet",
     "smtpd_dns_reply_filter": "answers of the DNS are taken as they are",
-    "smtpd_upstream_proxy_*": "the PROXY protocol is not understood yet; clients have to connect directly",
 } | {
     f"{prefix}_{name}": reason
     for name, reason in {
@@ -77,10 +76,6 @@ UNSUPPORTED: Final[dict[str, str]] = {
     }.items()
     for prefix in ("smtp", "lmtp")
 }
-
-# With such a setting nothing starts, because mail would be taken for what it is not: a client behind a proxy would have
-# the proxy's address, and with it perhaps the rights of mynetworks.
-DANGEROUS: Final = frozenset({"smtpd_upstream_proxy_protocol"})
 
 # Settings of Postfix's own machinery that change nothing for mail: who sets one need not be told at every start.
 NOT_NEEDED: Final[dict[str, str]] = {

@@ -9,5 +9,10 @@ PARAMETERS: tuple[Parameter, ...] = (
         "smtpd_hide_client_session", "no", "Leave the client out of Received: headers, as later Postfix releases can."
     ),
     integer("posthouse_workers", "0", "How many processes share the mail; 0 is one less than the machine has cores."),
+    text(
+        "posthouse_upstream_proxy_networks",
+        "",
+        "Hosts and networks that may name clients by the PROXY protocol; empty: whoever reaches the port.",
+    ),
     text("posthouse_open_relay", "", "Set to strangers_may_send_through_this_host, it lets an open relay start."),
 )

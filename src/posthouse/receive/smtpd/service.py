@@ -28,6 +28,7 @@ from posthouse.receive.smtpd.rules import Limits, read_rules
 from posthouse.receive.smtpd.session import Session
 from posthouse.receive.smtpd.tls import open_tls_server
 from posthouse.receive.smtpd.transcript import Transcripts
+from posthouse.receive.smtpd.upstream_proxy import ProxiedSession, open_upstream_proxy
 from posthouse.receive.smtpd.verbs import all_verbs
 from posthouse.receive.smtpd.verbs.xclient import KEYWORD as XCLIENT
 from posthouse.receive.smtpd.verbs.xforward import KEYWORD as XFORWARD
@@ -72,6 +73,7 @@ class SmtpdService:
         self.logins = Logins(settings, self.log) if has_logins else None
         self.milters = None if stand_alone else open_milters(settings)
         self.proxy = None if stand_alone else proxy_rule(settings)
+        self.upstream_proxy = None if stand_alone else open_upstream_proxy(settings)
         self.limits: Limits = self.rules.limits
         self.stress = self.rules.stress
         self.command_filter: Maps | None = _maps(settings, "smtpd_command_filter")
@@ -106,6 +108,8 @@ class SmtpdService:
 
     def protocol_factory(self) -> asyncio.Protocol:
         """A session, for loop.create_server or one end of a socket pair."""
+        if self.upstream_proxy is not None:
+            return ProxiedSession(self, self.upstream_proxy)
         return Session(self)
 
     @property
