@@ -52,14 +52,12 @@ UNSUPPORTED: Final[dict[str, str]] = {
     "smtpd_tls_ccert_verifydepth": "chains of certificates may have OpenSSL's usual depth",
     "smtp_tls_dane_insecure_mx_policy": "DANE is not built yet",
     "tls_dane_digests": "DANE is not built yet",
-    "smtpd_dns_reply_filter": "answers of the DNS are taken as they are",
 } | {
     f"{prefix}_{name}": reason
     for name, reason in {
         "balance_inet_protocols": "IPv4 and IPv6 addresses of equal preference are mixed at random",
         "bind_address_enforce": "a source address that cannot be used defers the mail always",
         "cname_overrides_servername": "a server is called by the name that was looked up, as by default",
-        "dns_reply_filter": "answers of the DNS are taken as they are",
         "dns_resolver_options": "DNSSEC answers are not asked for yet",
         "min_data_rate": "time limits hold for each step, not for the rate of data",
         "per_request_deadline": "time limits hold for each step of a conversation",

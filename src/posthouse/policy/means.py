@@ -6,6 +6,7 @@ import ipaddress
 from typing import TYPE_CHECKING
 
 from posthouse.config.settings import Settings
+from posthouse.lookup.dns_reply_filter import DnsReplyFilter
 from posthouse.lookup.maps import Maps, open_maps
 from posthouse.lookup.match_list import AddressList, HostList, MatchList
 from posthouse.mail.address import literal_address
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from posthouse.policy.policy_servers import PolicyServers
 
 _MAX_LISTS_IN_TABLES = 1000
+_DNS_FILTER = "smtpd_dns_reply_filter"
 
 
 class Means:
@@ -30,6 +32,7 @@ class Means:
         self.mynetworks = HostList(settings, "mynetworks")
         self.mydestination = MatchList(settings, "mydestination")
         self._myorigin = settings.text("myorigin").lower()
+        self.dns_reply_filter = DnsReplyFilter(_DNS_FILTER, self.maps(_DNS_FILTER), self.log)
         self._backup_networks: AddressList | None = None
         self._tables: dict[str, AccessTable] = {}
         self._lists_in_tables: dict[tuple[str, str], tuple[Rule, ...]] = {}
