@@ -53,7 +53,7 @@ async def test_an_answer_of_which_nothing_is_left_is_a_failure_for_now(dns_filte
 async def test_a_word_that_is_no_action_is_a_failure_for_now_and_named(dns_filter, sink):
     result = await dns_filter.apply(Answer("bad.example", "NS", ("ns.example",), 5))
     assert result == DnsFailed("bad.example", "NS", BAD_FILTER)
-    assert sink.lines == ['postfix/smtp: smtp_dns_reply_filter: unknown DNS filter action: "REJECT"']
+    assert sink.lines == ['postfix/smtp: warning: smtp_dns_reply_filter: unknown DNS filter action: "REJECT"']
 
 
 async def test_a_table_that_fails_is_a_failure_for_now(sink):
