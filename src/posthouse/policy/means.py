@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING
 
+from posthouse.config.compatibility import relies_on_old_default
 from posthouse.config.settings import Settings
 from posthouse.lookup.dns_reply_filter import DnsReplyFilter
 from posthouse.lookup.maps import Maps, open_maps
@@ -30,6 +31,8 @@ class Means:
         self.soft_bounce = settings.flag("soft_bounce")
         self.access_parents_match = "smtpd_access_maps" in settings.items("parent_domain_matches_subdomains")
         self.mynetworks = HostList(settings, "mynetworks")
+        self.own_hosts = _own_hosts(settings)
+        self.relay_domains_are_old = relies_on_old_default(settings, "relay_domains")
         self.mydestination = MatchList(settings, "mydestination")
         self._myorigin = settings.text("myorigin").lower()
         self.dns_reply_filter = DnsReplyFilter(_DNS_FILTER, self.maps(_DNS_FILTER), self.log)
@@ -107,6 +110,13 @@ class Means:
         """Close connections to policy servers."""
         if self._servers is not None:
             await self._servers.close()
+
+
+def _own_hosts(settings: Settings) -> HostList | None:
+    """Mynetworks as it would be at a higher compatibility_level, where it is the subnets by default of old."""
+    if settings.is_set("mynetworks") or not relies_on_old_default(settings, "mynetworks_style"):
+        return None
+    return HostList(settings.with_overrides({"mynetworks_style": "host"}), "mynetworks")
 
 
 def _expand(words: tuple[str, ...]) -> set[str]:

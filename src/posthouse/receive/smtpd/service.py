@@ -22,6 +22,7 @@ from posthouse.receive.smtpd.conversation import Conversation
 from posthouse.receive.smtpd.footer import Footers
 from posthouse.receive.smtpd.logins import Logins
 from posthouse.receive.smtpd.milters import open_milters
+from posthouse.receive.smtpd.old_defaults import OldDefaults
 from posthouse.receive.smtpd.open_gate import OpenGate
 from posthouse.receive.smtpd.rewrite_context import RewriteContext
 from posthouse.receive.smtpd.rules import Limits, read_rules
@@ -86,15 +87,15 @@ class SmtpdService:
         self.xforward_hosts = _hosts(settings, "smtpd_authorized_xforward_hosts")
         self.verp_hosts = _hosts(settings, "smtpd_authorized_verp_clients")
         self._flush_domains = MatchList(settings, "fast_flush_domains")
+        self.old_defaults = OldDefaults(settings)
         self._bare_newline_exclusions: HostList | None = None
         if settings.knows("smtpd_forbid_bare_newline_exclusions"):
             self._bare_newline_exclusions = _hosts(settings, "smtpd_forbid_bare_newline_exclusions")
-        self._instances = 0
+        self._instances = self._slots = 0
         self._space: int | None = None
         self._space_known_until = 0.0
         self._sessions: set[Session] = set()
         self._free_slots: list[int] = []
-        self._slots = 0
         self._sweeper: asyncio.TimerHandle | None = None
         self._empty: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
