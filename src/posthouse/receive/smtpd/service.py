@@ -47,7 +47,7 @@ GRACE = 10.0  # s that open sessions have when the service closes
 class SmtpdService:
     """All that the sessions of a service share. gate is asked about every command.
 
-    stand_alone is `sendmail -bs`: nothing is asked, and the message gets no Received: field here.
+    stand_alone is `sendmail -bs`: no restriction, milter or filter is asked.
     Raises ConfigError for settings that are no good, tables that cannot be opened among them.
     """
 
@@ -63,6 +63,7 @@ class SmtpdService:
         self.rules = read_rules(settings, service.name)
         self.verbs = all_verbs()
         self.stand_alone = stand_alone
+        self.spool_directory = f"{self.rules.queue_directory}/posthouse/spool"
         self.gate = gate or (OpenGate() if stand_alone else Gate(settings, house))
         self._transcripts = Transcripts(settings)
         self._notices: set[asyncio.Task[None]] = set()
@@ -92,8 +93,7 @@ class SmtpdService:
         if settings.knows("smtpd_forbid_bare_newline_exclusions"):
             self._bare_newline_exclusions = _hosts(settings, "smtpd_forbid_bare_newline_exclusions")
         self._instances = self._slots = 0
-        self._space: int | None = None
-        self._space_known_until = 0.0
+        self._space: tuple[float, int | None] = (0.0, None)  # until when it is known, bytes
         self._sessions: set[Session] = set()
         self._free_slots: list[int] = []
         self._sweeper: asyncio.TimerHandle | None = None
@@ -255,14 +255,15 @@ class SmtpdService:
     def free_space(self) -> int | None:
         """Bytes free in the queue's file system, looked at once a second; None where nobody knows."""
         now = self.loop.time()
-        if now >= self._space_known_until:
-            self._space_known_until = now + SWEEP
+        until, space = self._space
+        if now >= until:
             try:
                 found = os.statvfs(self.rules.queue_directory)
-                self._space = found.f_bavail * found.f_frsize
+                space = found.f_bavail * found.f_frsize
             except OSError:
-                self._space = None
-        return self._space
+                space = None
+            self._space = (now + SWEEP, space)
+        return space
 
     # -- time
 
