@@ -201,3 +201,39 @@ def test_all_may_not_claim_to_be_others(check):
     code, findings, _ = check("smtpd_authorized_xclient_hosts = 0.0.0.0/0\n")
     assert code == 2
     assert "open relay: smtpd_authorized_xclient_hosts lets anybody" in findings[0]
+
+
+LOGINS = "smtpd_sasl_auth_enable = yes\nsmtpd_end_of_data_restrictions = {}\n"
+MAPS = "smtpd_sender_login_maps = inline:{joe@example.com=joe}\n"
+HOLD = "hold_header_sender_login_mismatch"
+
+
+@pytest.mark.parametrize(
+    ("main", "findings"),
+    [
+        (LOGINS.format("reject_header_sender_login_mismatch") + MAPS, []),
+        (LOGINS.format(HOLD) + MAPS, []),
+        (
+            LOGINS.format("reject_header_sender_login_mismatch"),
+            ["reject_header_sender_login_mismatch stops all mail of logins: smtpd_sender_login_maps is empty"],
+        ),
+        (
+            LOGINS.format("reject_known_header_sender_login_mismatch"),
+            ["reject_known_header_sender_login_mismatch does nothing: smtpd_sender_login_maps is empty"],
+        ),
+        (
+            LOGINS.format(HOLD) + MAPS + "smtpd_proxy_filter = 127.0.0.1:10025\n",
+            [f"{HOLD}: mail cannot be held with smtpd_proxy_filter, and gets 451; use reject_{HOLD[5:]}"],
+        ),
+        (
+            "smtpd_sasl_auth_enable = yes\n" + MAPS + "smtpd_recipient_restrictions = " + HOLD + "\n",
+            [f"{HOLD} has no effect in smtpd_recipient_restrictions: it is not known at that stage"],
+        ),
+        (
+            "posthouse_sasl_login_message_rate_limit = 10\nsmtpd_proxy_filter = 127.0.0.1:10025\n",
+            ["posthouse_sasl_login_rate_action = hold: with smtpd_proxy_filter, service smtp defers such mail instead"],
+        ),
+    ],
+)  # fmt: skip
+def test_restrictions_about_logins_that_cannot_do_what_they_are_for(check, main, findings):
+    assert [text.partition(": ")[2] for text in check(main)[1]] == findings

@@ -156,6 +156,11 @@ def limit_exceeded(what: str, count: int, client: str, service: str) -> str:
     return f"{what} limit exceeded: {count} from {client} for service {service}"
 
 
+def login_over_limit(login: str, what: str, rate: str) -> str:
+    """What is "message" or "recipient", rate "11/60s"; why a login's mail is held or deferred."""
+    return f"<{printable(login, 100)}>: SASL login name exceeds its {what} rate limit: {rate}"
+
+
 def login_failed(client: str, mechanism: str, reason: str, user: str) -> str:
     """fail2ban's stock filter reads this line."""
     about = f"SASL {printable(mechanism, 100)} authentication failed: {printable(reason, 300)}"

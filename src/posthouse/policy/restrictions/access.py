@@ -13,7 +13,7 @@ from posthouse.policy.access import (
 from posthouse.policy.answer import Answer
 from posthouse.policy.catalogue import Permits, Stage, Takes, restriction
 from posthouse.policy.check import Check
-from posthouse.policy.restrictions.login import is_login_offered
+from posthouse.policy.sender_logins import is_login_offered
 from posthouse.policy.server_access import look_up_servers
 from posthouse.policy.tables import AccessTable
 

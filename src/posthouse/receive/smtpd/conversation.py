@@ -196,6 +196,7 @@ class Conversation(asyncio.Protocol):
         request.sasl_sender = ""
         request.recipient_count = request.size = 0
         request.smtputf8, request.dsn_envid, request.instance = False, "", ""
+        request.header = None
 
     # -- the end
 

@@ -20,6 +20,7 @@ from posthouse.receive.smtpd.arrival import banner
 from posthouse.receive.smtpd.client_counts import ClientLimits
 from posthouse.receive.smtpd.conversation import Conversation
 from posthouse.receive.smtpd.footer import Footers
+from posthouse.receive.smtpd.login_counts import LoginLimits
 from posthouse.receive.smtpd.logins import Logins
 from posthouse.receive.smtpd.milters import open_milters
 from posthouse.receive.smtpd.open_gate import OpenGate
@@ -76,6 +77,7 @@ class SmtpdService:
         self.stress = self.rules.stress
         self.command_filter: Maps | None = _maps(settings, "smtpd_command_filter")
         self.clients = ClientLimits(self.rules, settings, house)
+        self.login_limits = LoginLimits(settings, house)
         self.rewrite_context = RewriteContext(settings)
         self._footers = Footers(settings, self.rules)
         self._forbidden = StringList(settings, "smtpd_forbidden_commands")
