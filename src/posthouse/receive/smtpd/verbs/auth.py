@@ -27,7 +27,9 @@ _SYNTAX = refuse(501, "5.5.4", "Syntax: AUTH mechanism")
 _ABORTED = refuse(501, "5.7.0", "Authentication aborted")
 _TOO_LONG = refuse(500, "5.5.6", "SASL response limit exceeded")
 _SUCCESS = ok("Authentication successful", "2.7.0", 235)
-_NOBODY_KNOWS = refuse(454, "4.7.0", "Temporary authentication failure: authentication service is not available")
+# In these words the log's line is none of those for which fail2ban's stock filter shuts clients out.
+LOST = "Connection lost to authentication server"
+_NOBODY_KNOWS = refuse(454, "4.7.0", f"Temporary authentication failure: {LOST}")
 INVALID_MECHANISM = "Invalid authentication mechanism"
 REDACTED = b"[...]"
 
@@ -89,7 +91,7 @@ class Attempt:
         if line is None or line == b"*":
             self._dialogue.abandon()
             return self._aborted(is_too_long=line is None)
-        response = decoded(line.decode("utf-8", "surrogateescape"))
+        response = b"" if line == b"=" else decoded(line.decode("utf-8", "surrogateescape"))
         if response is None:
             self._dialogue.abandon()
             return await self._conclude(Denied("Invalid base64 data in continued response"))
@@ -107,7 +109,9 @@ class Attempt:
                 self._logins.succeeded(session)
                 return _SUCCESS
             case Unavailable(reason):
-                session.log.warning(lines.login_failed(session.client, self._mechanism, reason, session.last_login))
+                if reason != LOST:
+                    session.log.warning(lines.login_unanswered(session.client, self._mechanism, reason))
+                session.log.warning(lines.login_failed(session.client, self._mechanism, LOST, session.last_login))
                 return _NOBODY_KNOWS
             case Denied(reason, user):
                 return await self._denied(reason or "(reason unavailable)", user)
