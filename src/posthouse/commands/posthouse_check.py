@@ -36,7 +36,7 @@ def main(argv: list[str] | None = None) -> int:
         judged = judge(settings, services)
         findings = [*broken, *judged.findings]
         if not options.quiet:
-            findings += _not_there(settings)
+            findings += [*_not_there(settings), *_about_keys(settings, services)]
     if options.quiet:
         findings = [finding for finding in findings if finding.severity != "note"]
     if options.json:
@@ -97,6 +97,14 @@ def _not_there(settings: Settings) -> Iterator[Finding]:
                 yield Finding("note", place.file, place.line, parameter, text)
     if asks_dns and not os.path.exists("/etc/resolv.conf"):
         yield Finding("note", "/etc/resolv.conf", 0, "", f"{asks_dns} needs DNS, and this file is not there")
+
+
+def _about_keys(settings: Settings, services: tuple[Service, ...]) -> Iterator[Finding]:
+    from posthouse.config.check import Finding
+    from posthouse.master.key_notes import key_notes
+
+    for file, text in key_notes(settings, services):
+        yield Finding("note", file, 0, "", text)
 
 
 def _answers(server: str) -> bool:

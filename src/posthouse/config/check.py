@@ -102,10 +102,15 @@ def _undefined(settings: Settings, services: Sequence[Service], names: known.Nam
         if not line:
             found = (service.line for service in services if _uses(service, name))
             line = next(found, 0)
-        meant = suggestion(name)
-        yield Finding(
-            "warning", file, line, name, f"undefined parameter: {name}{f'; did you mean {meant}?' if meant else ''}"
-        )
+        yield Finding("warning", file, line, name, f"undefined parameter: {name}{_hint(name)}")
+
+
+def _hint(name: str) -> str:
+    """What to do about a name that is used and defined nowhere."""
+    if name.startswith("mua_"):
+        return "; it is for you to define in main.cf (empty until then)"
+    meant = suggestion(name)
+    return f"; did you mean {meant}?" if meant else ""
 
 
 def _uses(service: Service, name: str) -> bool:
