@@ -290,3 +290,30 @@ async def test_the_stock_filter_of_fail2ban_reads_our_lines(tmp_path, mode, matc
     found = re.search(r"Failregex: (\d+) total", done.stdout)
     assert found is not None, done.stdout + done.stderr
     assert int(found[1]) == matched, done.stdout
+
+
+async def test_a_password_that_comes_after_auth_was_refused_is_not_shown(tmp_path):
+    async with beside_dovecot(tmp_path, "notify_classes = protocol\n") as scene:
+        client = await greeted(scene)
+        assert (await client.say("AUTH CRAM-MD5")).startswith("535")
+        assert (await client.say("am9l")).startswith("500")
+        assert (await client.say("4oKsdXJv")).startswith("221")  # looks like no command at all
+        await scene.log("non-SMTP command from", "[...]")
+        await scene.log("disconnect from")
+        while not scene.intake.taken:
+            await asyncio.sleep(0.01)
+        everything = "\n".join(scene.sink.lines) + scene.content().decode()
+        assert "In:  [...]" in everything
+        for secret in ("am9l", "4oKsdXJv"):
+            assert secret not in everything
+
+
+@pytest.mark.parametrize(
+    "line", ["AGpvZQBzZWNyZXQ", "AGpvZQBzZWNyZXQ==", "AGpv ZQBzZWNyZXQ=", "AGpvZQBzZWNyZXQ*", "é==="]
+)
+async def test_broken_base64_is_no_password(tmp_path, line):
+    async with beside_dovecot(tmp_path) as scene:
+        client = await greeted(scene)
+        await client.say("AUTH PLAIN")
+        assert (await client.say(line)).endswith("Invalid base64 data in continued response")
+        assert (await client.say(f"AUTH PLAIN {GOOD}")).startswith("235")

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import json
+import re
 import smtplib
+import socket
+import threading
 
 import pytest
 
@@ -94,3 +99,102 @@ def test_a_login_that_sends_too_much_is_stopped_without_a_bounce(house):
     house.command("postqueue", "-f")
     until(lambda: arrived(house, "mail 2"))
     assert on_hold(house) == []
+
+
+class Parrot(threading.Thread):
+    """A server that refuses logins, and repeats what it was shown."""
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port, self.heard = self.listener.getsockname()[1], []
+
+    def run(self):
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self.listener.accept()
+                with connection, connection.makefile("rb") as lines:
+                    connection.sendall(b"220 parrot ESMTP\r\n")
+                    for line in lines:
+                        self.heard.append(line)
+                        text = (
+                            b"535 5.7.8 not so: " + line
+                            if line.startswith(b"AUTH")
+                            else b"250-parrot\r\n250 AUTH PLAIN\r\n"
+                        )
+                        connection.sendall(text)
+
+
+SOURCES = (f"127.0.0.{number}" for number in range(10, 99))  # who fails often is answered late
+
+
+def raw_session(house, *lines):
+    """Commands one by one, whatever is answered."""
+    with socket.create_connection(("127.0.0.1", house.port), 20, (next(SOURCES), 0)) as connection:
+        connection.settimeout(20)
+        with connection.makefile("rb") as replies:
+            replies.readline()
+            for line in ("EHLO client.example.net", *lines):
+                connection.sendall(line.encode() + b"\r\n")
+                while (reply := replies.readline())[3:4] == b"-":
+                    pass
+                assert reply, line
+
+
+def encoded(*words):
+    return base64.b64encode("\0".join(words).encode()).decode()
+
+
+def test_no_password_is_ever_in_the_log_or_in_mail_to_postmaster(house):
+    parrot = Parrot()
+    parrot.start()
+    wrong, upstream = "a wrong pass phrase", "the relay's pass phrase"
+    (house.conf / "relay_passwords").write_text(f"127.0.0.1 relayed:{upstream}\n")
+    text = (house.conf / "master.cf").read_text()
+    (house.conf / "master.cf").write_text(re.sub(r"(?m)^(\S+\s+inet\s.*smtpd)$", r"\1 -v -v", text))
+    assert "smtpd -v -v" in (house.conf / "master.cf").read_text()
+    configured(
+        house,
+        "debug_peer_list = 127.0.0.0/8", "debug_peer_level = 9", "smtp_tls_loglevel = 4", "smtpd_tls_loglevel = 4",
+        "notify_classes = protocol, policy, resource, software, bounce, delay, data", "smtpd_hard_error_limit = 100",
+        "mydestination =", "error_notice_recipient = sales@example.org", "smtpd_error_sleep_time = 0",
+        f"relayhost = [127.0.0.1]:{parrot.port}", "smtp_sasl_auth_enable = yes",
+        f"smtp_sasl_password_maps = texthash:{house.conf}/relay_passwords", "smtp_sasl_security_options = noanonymous",
+    )  # fmt: skip
+    login = "info@example.org"
+    raw_session(house, f"AUTH PLAIN {encoded('', login, wrong)}", f"AUTH PLAIN {encoded('', login, wrong)}**", "QUIT")
+    raw_session(house, f"auth plain {encoded('', login, SECRET)} extra", "AUTH LOGIN", encoded(login), encoded(wrong))
+    raw_session(house, "AUTH PLAIN", encoded("", login, SECRET) + "=", f"AUTH GSSAPI {encoded('', login, SECRET)}")
+    raw_session(
+        house, f"AUTH PLAIN {encoded('', login, SECRET)}{'A' * 3000}", f"AUTH\tPLAIN\t{encoded('', login, wrong)}"
+    )
+    raw_session(house, "AUTH LOGIN", encoded(login), "*", f"AUTH PLAIN {encoded('', login, SECRET)}", "QUIT")
+    with socket.create_connection(("127.0.0.1", house.port), 20) as connection:  # ahead of their time
+        words = (
+            "EHLO x",
+            "AUTH LOGIN",
+            encoded(login),
+            encoded(wrong),
+            f"AUTH PLAIN {encoded('', login, SECRET)}",
+            "QUIT",
+        )
+        connection.sendall("".join(f"{word}\r\n" for word in words).encode())
+        while connection.recv(4096):
+            pass
+    submit(house, "passed on", to="friend@elsewhere.test")
+    until(lambda: "SASL authentication failed; server 127.0.0.1[127.0.0.1] said: 535 5.7.8 not so" in house.log)
+    until(lambda: "auth=1/" in house.log and "Transcript" in everything(house))
+    shown = everything(house)
+    assert encoded("", "relayed", upstream).encode() in b"".join(parrot.heard)
+    for password in (SECRET, wrong, upstream):
+        for secret in (password, encoded(password), encoded("", login, password), encoded("", "relayed", password)):
+            assert secret not in shown
+            assert secret.rstrip("=")[:-2] not in shown
+    parrot.listener.close()
+
+
+def everything(house):
+    """The log, the mailboxes, and what the commands say of the queue."""
+    mailbox = house.mail / "sales"
+    queue = house.command("postqueue", "-p").stdout + house.command("postqueue", "-j").stdout
+    return house.log + queue + (mailbox.read_text() if mailbox.exists() else "")

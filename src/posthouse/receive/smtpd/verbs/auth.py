@@ -12,6 +12,7 @@ from posthouse.errors import LookupFailed
 from posthouse.mail.status import Status
 from posthouse.maillog import smtpd as lines
 from posthouse.protocols.smtp_server import Reply, ok, refuse
+from posthouse.receive.smtpd.dispatch import REDACTED
 from posthouse.services.login import Answer, Challenge, Denied, Granted, LoginDialogue, Unavailable
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ _SUCCESS = ok("Authentication successful", "2.7.0", 235)
 LOST = "Connection lost to authentication server"
 _NOBODY_KNOWS = refuse(454, "4.7.0", f"Temporary authentication failure: {LOST}")
 INVALID_MECHANISM = "Invalid authentication mechanism"
-REDACTED = b"[...]"
 
 
 async def answer(session: Session, arguments: str) -> Reply | None:
@@ -171,6 +171,8 @@ class ResponseLine:
 
 def decoded(text: str) -> bytes | None:
     """Base64 as AUTH has it; None where it is none."""
+    if len(text) % 4:  # Python does not mind too much padding
+        return None
     try:
         return base64.b64decode(text.encode("ascii"), validate=True)
     except (binascii.Error, UnicodeEncodeError):
