@@ -13,6 +13,7 @@ from smtpd_scene import Scene
 from auth_servers import FakeDovecot
 from posthouse.backstage.anvil import Anvil
 from posthouse.protocols.sasl_client import ScramSha256
+from posthouse.receive.smtpd import logins
 from posthouse.sasl.password_hash import hash_password
 
 SASL = "smtpd_sasl_auth_enable = yes\nsmtpd_sasl_type = dovecot\nsmtpd_sasl_path = auth\n"
@@ -317,3 +318,23 @@ async def test_broken_base64_is_no_password(tmp_path, line):
         await client.say("AUTH PLAIN")
         assert (await client.say(line)).endswith("Invalid base64 data in continued response")
         assert (await client.say(f"AUTH PLAIN {GOOD}")).startswith("235")
+
+
+async def test_many_other_guessers_do_not_make_one_forgotten(tmp_path, monkeypatch):
+    monkeypatch.setattr(logins, "MOST_REMEMBERED", 10)
+    async with beside_dovecot(tmp_path) as scene:
+        await greeted(scene)
+        session = next(iter(scene.service._sessions))
+
+        def fail(address):
+            session.request.client_address = address
+            return scene.service.logins.delay_after_failure(session)
+
+        delays = []
+        for number in range(40):
+            delays.append(fail("203.0.113.7"))
+            fail(f"2001:db8:{number:x}::1")
+        assert delays[3:10] == [0.5, 1, 2, 4, 8, 15, 15]
+        assert fail("2001:db8:27::ffff") == fail("2001:db8:27::abcd") == 0  # a site's network is one
+        assert fail("2001:db8:27::2") == 0.5
+        assert len(scene.service.logins._failures) == 10

@@ -107,10 +107,10 @@ class Logins:
     def delay_after_failure(self, session: Session) -> float:
         """Seconds to wait before this failed login is answered: nothing at first, then more and more."""
         network, now = _network(session.request.client_address), time.monotonic()
-        count, last = self._failures.get(network, (0, now))
+        count, last = self._failures.pop(network, (0, now))
         count = 1 if now - last > FORGET_AFTER_S else count + 1
         if len(self._failures) >= MOST_REMEMBERED:
-            self._failures.clear()
+            del self._failures[next(iter(self._failures))]  # whose last failure is the longest ago
         self._failures[network] = (count, now)
         return 0.0 if count <= FREE_FAILURES else min(LONGEST_DELAY_S, 0.5 * 2.0 ** (count - FREE_FAILURES - 1))
 
