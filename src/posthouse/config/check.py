@@ -134,6 +134,19 @@ def _check_values(settings: Settings, written: Sequence[str]) -> Iterator[Findin
         if reason and parameter is not None and settings.raw(name) != parameter.default:
             severity: Severity = "fatal" if name in DANGEROUS else "warning"
             yield _finding(settings, severity, name, f"{name} has no effect: {reason}")
+        unbuilt = _unbuilt_value(settings, name)
+        if unbuilt:
+            yield _finding(settings, "warning", name, unbuilt)
+
+
+def _unbuilt_value(settings: Settings, name: str) -> str:
+    """What a good value asks for that is not there yet."""
+    if name not in ("smtp_tls_security_level", "lmtp_tls_security_level"):
+        return ""
+    dns, level = settings.text(f"{name[:4]}_dns_support_level").lower(), settings.text(name).lower()
+    if dns != "dnssec" or level not in ("dane", "dane-only"):
+        return ""
+    return f"{name} = {level} is not built yet: mail waits; use secure, verify or fingerprint, or smtp_tls_policy_maps"
 
 
 def _wrong_value(settings: Settings, name: str, parameter: Parameter | None) -> str:

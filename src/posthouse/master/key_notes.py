@@ -39,7 +39,7 @@ def key_notes(settings: Settings, services: Iterable[Service]) -> Iterator[tuple
 
 def _other_names(hostname: str, data: bytes) -> Iterator[str]:
     from posthouse.system.tls import certificate_of
-    from posthouse.system.tls_server import parse_pairs
+    from posthouse.system.tls_pairs import parse_pairs
 
     try:
         pairs = parse_pairs(data)

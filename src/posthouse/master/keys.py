@@ -49,7 +49,7 @@ def sources_of(settings: Settings, services: Iterable[Service]) -> Sources:
 
 def complaints(sources: Sources, keys: dict[str, KeyFile], now: dt.datetime) -> list[str]:
     """What is wrong with keys and certificates, or soon will be."""
-    from posthouse.system.tls_server import parse_pairs
+    from posthouse.system.tls_pairs import parse_pairs
 
     said: list[str] = []
     for source, service in sources.items():

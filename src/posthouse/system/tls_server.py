@@ -6,30 +6,18 @@ The ssl module cannot ask clients for certificates and let those pass that it do
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from OpenSSL import SSL, crypto
 
 from posthouse.system.tls import PeerCertificate, Protocols, certificate_of
+from posthouse.system.tls_pairs import Pair
 
-_BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----.+?-----END \1-----", re.DOTALL)
 _READ = 262_144
 _SESSION_ID = b"smtpd"
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """A private key with its certificate and the chain above it."""
-
-    key: Any
-    certificate: x509.Certificate
-    chain: tuple[x509.Certificate, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,49 +34,6 @@ class ContextRules:
     authorities: str = ""
     own_order: bool = False
     dh_file: str = ""
-
-
-def parse_pairs(data: bytes) -> list[Pair]:
-    """Keys and certificates in PEM, in any order; the chain of a certificate is what stands between it and the next one
-    that has a key. Raises ValueError with what is wrong.
-    """
-    keys: list[Any] = []
-    certificates: list[x509.Certificate] = []
-    for found in _BLOCK.finditer(data):
-        kind, block = found[1], found[0] + b"\n"
-        try:
-            if kind.endswith(b"PRIVATE KEY"):
-                keys.append(serialization.load_pem_private_key(block, None))
-            elif kind == b"CERTIFICATE":
-                certificates.append(x509.load_pem_x509_certificate(block))
-        except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-            raise ValueError(f"cannot use a {kind.decode().lower()}: {error}") from error
-    if not keys:
-        raise ValueError("no private key found")
-    if not certificates:
-        raise ValueError("no certificate found")
-    return _paired(keys, certificates)
-
-
-def _paired(keys: list[Any], certificates: list[x509.Certificate]) -> list[Pair]:
-    public = [_spki(certificate.public_key()) for certificate in certificates]
-    places: list[tuple[int, Any]] = []
-    for key in keys:
-        wanted = _spki(key.public_key())
-        if wanted not in public:
-            raise ValueError("the private key does not belong to the certificate")
-        places.append((public.index(wanted), key))
-    places.sort(key=lambda place: place[0])
-    ends = [place for place, _ in places[1:]] + [len(certificates)]
-    return [
-        Pair(key, certificates[start], tuple(certificates[start + 1 : end]))
-        for (start, key), end in zip(places, ends, strict=True)
-    ]
-
-
-def _spki(key: Any) -> bytes:
-    found: bytes = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-    return found
 
 
 def told(error: BaseException) -> str:

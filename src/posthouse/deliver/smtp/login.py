@@ -70,6 +70,13 @@ class SaslClient:
         reply = without_secret(reply, user, password)
         return self._failed(connection, f"server {{}} said: {reply.said}", reply)
 
+    async def has_password(self, sender: str, host: str, next_hop: str) -> bool:
+        """Whether there is something to log in with; in doubt, yes."""
+        try:
+            return await self._password(sender, host, next_hop) is not None
+        except LookupFailed:
+            return True
+
     async def _dialogue(self, connection: Connection, mechanism: Mechanism) -> ServerReply:
         first = mechanism.initial()
         words = ["AUTH", mechanism.name] if first is None else ["AUTH", mechanism.name, _encode(first) or "="]

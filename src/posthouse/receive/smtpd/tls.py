@@ -21,15 +21,9 @@ from posthouse.receive.smtpd.tls_session import TlsSession
 from posthouse.services.house import House
 from posthouse.system.key_files import KeyFile
 from posthouse.system.log import DaemonLog
-from posthouse.system.tls import TrustStore, verify_problem
-from posthouse.system.tls_server import (
-    HandshakeFailed,
-    Pair,
-    TlsTransport,
-    choose_by_name,
-    make_context,
-    parse_pairs,
-)
+from posthouse.system.tls import TrustStore, Verdict, verify_problem
+from posthouse.system.tls_pairs import Pair, parse_pairs
+from posthouse.system.tls_server import HandshakeFailed, TlsTransport, choose_by_name, make_context
 
 if TYPE_CHECKING:
     import asyncio
@@ -127,7 +121,7 @@ class TlsServer:
     def _open_store(self) -> None:
         rules = self.rules
         if rules.asks_certificate and self._store is None:
-            self._store = TrustStore(rules.ca_file, rules.ca_path, system_too=rules.trusts_system)
+            self._store = TrustStore((rules.ca_file,), rules.ca_path, system_too=rules.trusts_system)
 
     def _named_context(self, name: str) -> SSL.Context | None:
         """By tls_server_sni_maps: the name itself, then ".parent" and so on. None: the default serves."""
@@ -174,16 +168,16 @@ class TlsServer:
         # To a session it is all that a transport is.
         session.transport = cast("asyncio.Transport", layer)
         chain = found.certificate.chain
-        number, words = (0, "") if not chain or self._store is None else self._store.verify(chain)
+        verdict = Verdict() if not chain or self._store is None else self._store.verify(chain, "client")
         tls = session.tls = TlsSession(
             found,
-            is_trusted=bool(chain) and not number and self._store is not None,
+            is_trusted=bool(chain) and not verdict.number and self._store is not None,
             is_asked=self.rules.asks_certificate,
             digest=self.rules.digest,
         )
         self._log_session(session, tls)
-        if number and self.rules.demands_certificate:
-            session.log.info(verify_problem(session.client, "client", number, words))
+        if verdict.number and self.rules.demands_certificate:
+            session.log.info(verify_problem(session.client, "client", verdict))
         tls.tell(session.request)
         return True
 
