@@ -278,3 +278,11 @@ def test_keys_that_others_may_read_and_certificates_for_another_name_are_noted(t
         mode == 0o644
     )
     assert "the certificate is for www.example.com, not for mail.example.com (myhostname)" in told
+
+
+def test_a_key_that_does_not_belong_to_its_certificate_is_an_error(check, tmp_path):
+    one, other = certificates.make(tmp_path, "one", "a.test"), certificates.make(tmp_path, "other", "b.test")
+    chain = f"smtpd_tls_security_level = may\nsmtpd_tls_chain_files = {one.key}, {other.certificate}\n"
+    code, findings, _ = check(chain)
+    assert code == 1
+    assert findings[0].endswith("the private key does not belong to the certificate")

@@ -35,8 +35,9 @@ def main(argv: list[str] | None = None) -> int:
 
         judged = judge(settings, services)
         findings = [*broken, *judged.findings]
+        findings += _about_keys(settings, services)
         if not options.quiet:
-            findings += [*_not_there(settings), *_about_keys(settings, services)]
+            findings += _not_there(settings)
     if options.quiet:
         findings = [finding for finding in findings if finding.severity != "note"]
     if options.json:
@@ -100,9 +101,17 @@ def _not_there(settings: Settings) -> Iterator[Finding]:
 
 
 def _about_keys(settings: Settings, services: tuple[Service, ...]) -> Iterator[Finding]:
+    """What is wrong with keys and certificates; a file that is not on this machine may be on another."""
+    import datetime as dt
+
     from posthouse.config.check import Finding
     from posthouse.master.key_notes import key_notes
+    from posthouse.master.keys import complaints, read_keys, sources_of, unfit
 
+    sources = sources_of(settings, services)
+    keys = read_keys(path for source in sources for path in source)
+    for text in [*complaints(sources, keys, dt.datetime.now(dt.UTC)), *unfit(settings, services, keys)]:
+        yield Finding("note" if ": cannot read " in text else "warning", "", 0, "", text)
     for file, text in key_notes(settings, services):
         yield Finding("note", file, 0, "", text)
 

@@ -56,7 +56,7 @@ def make_context(rules: ContextRules, pairs: list[Pair]) -> SSL.Context:
         _resumption(context, rules)
         _client_certificates(context, rules)
         if rules.dh_file:
-            context.load_tmp_dh(rules.dh_file)
+            _dh_parameters(context, rules.dh_file)
         if rules.curves:
             _curves(context, rules.curves)
         for pair in pairs:
@@ -85,7 +85,17 @@ def _client_certificates(context: SSL.Context, rules: ContextRules) -> None:
         return
     context.set_verify(SSL.VERIFY_PEER, lambda *_: True)  # what it is worth is judged afterwards
     if rules.authorities:
-        context.load_client_ca(rules.authorities.encode())
+        try:
+            context.load_client_ca(rules.authorities.encode())
+        except SSL.Error as error:
+            raise ValueError(f"cannot load authorities of clients from {rules.authorities}: {told(error)}") from error
+
+
+def _dh_parameters(context: SSL.Context, file: str) -> None:
+    try:
+        context.load_tmp_dh(file)
+    except SSL.Error as error:
+        raise ValueError(f"cannot load DH parameters from {file}: {told(error)}") from error
 
 
 def _curves(context: SSL.Context, names: str) -> None:
