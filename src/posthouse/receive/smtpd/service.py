@@ -20,6 +20,7 @@ from posthouse.receive.smtpd.arrival import banner
 from posthouse.receive.smtpd.client_counts import ClientLimits
 from posthouse.receive.smtpd.conversation import Conversation
 from posthouse.receive.smtpd.footer import Footers
+from posthouse.receive.smtpd.login_counts import LoginLimits
 from posthouse.receive.smtpd.logins import Logins
 from posthouse.receive.smtpd.milters import open_milters
 from posthouse.receive.smtpd.old_defaults import OldDefaults
@@ -70,7 +71,6 @@ class SmtpdService:
         self.banner = banner(self.rules.banner)
         self.log = house.log(settings, "smtpd")
         self.tls = None if stand_alone else open_tls_server(settings, house, self.log)
-        self.wants_tls_first = self.tls is not None and self.tls.rules.is_required
         has_logins = settings.flag("smtpd_sasl_auth_enable") and not stand_alone
         self.logins = Logins(settings, self.log) if has_logins else None
         self.milters = None if stand_alone else open_milters(settings)
@@ -80,6 +80,7 @@ class SmtpdService:
         self.stress = self.rules.stress
         self.command_filter: Maps | None = _maps(settings, "smtpd_command_filter")
         self.clients = ClientLimits(self.rules, settings, house)
+        self.login_limits = LoginLimits(settings, house)
         self.rewrite_context = RewriteContext(settings)
         self._footers = Footers(settings, self.rules)
         self._forbidden = StringList(settings, "smtpd_forbidden_commands")
@@ -106,6 +107,11 @@ class SmtpdService:
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
         return self._loop
+
+    @property
+    def wants_tls_first(self) -> bool:
+        """smtpd_tls_security_level = encrypt."""
+        return self.tls is not None and self.tls.rules.is_required
 
     def protocol_factory(self) -> asyncio.Protocol:
         """A session, for loop.create_server or one end of a socket pair."""
