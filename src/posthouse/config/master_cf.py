@@ -71,7 +71,8 @@ class Entry:
 
 def split_words(text: str) -> list[str]:
     """Words separated by white space; what stands between braces is kept together, {a b} and x{a b}
-    are one word each. ValueError where a brace is not closed."""
+    are one word each. ValueError where a brace is not closed.
+    """
     if "{" not in text:
         return text.split()
     words: list[str] = []

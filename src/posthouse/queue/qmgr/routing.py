@@ -51,7 +51,7 @@ class Router:
             recipient = envelope.recipients[index]
             route = self._route(await self._resolve(message, recipient), index, recipient)
             key = (route.transport, _grouping(route), route.deferred, route.discarded)
-            groups.setdefault(key, []).append((route.nexthop, *route.targets))
+            groups.setdefault(key, []).append((route.nexthop, route.targets[0]))
             if not count % _AT_A_TIME:
                 await asyncio.sleep(0)
         routes = []
