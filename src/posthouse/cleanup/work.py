@@ -89,7 +89,8 @@ class Work:
 
     def refuse_mime(self, error: MimeError) -> PermanentFailure | TemporaryFailure:
         """The exception for a message that breaks a rule of MIME."""
-        text = f"{error.text}: {error.what.rstrip(b'\n').decode('utf-8', 'replace')}"
+        what = error.what.rstrip(b"\n").decode("utf-8", "replace")
+        text = f"{error.text}: {what}"
         addresses = (self.sender, self.last_recipient)
         self.log.info(maillog.mime_error(self.queue_id, text, self.submission.envelope.origin, addresses))
         return self.refuse("5.6.0", 550, error.text)
