@@ -204,6 +204,28 @@ def test_all_may_not_claim_to_be_others(check):
     assert "open relay: smtpd_authorized_xclient_hosts lets anybody" in findings[0]
 
 
+@pytest.mark.parametrize(
+    ("port", "proxies", "told"),
+    [
+        ("2525", "", True),
+        ("2525", "192.0.2.7", False),
+        ("127.0.0.1:2525", "", False),
+    ],
+)  # fmt: skip
+def test_a_port_where_everybody_may_claim_an_address_is_named(check, port, proxies, told):
+    options = f"  -o smtpd_upstream_proxy_protocol=haproxy -o posthouse_upstream_proxy_networks={proxies}\n"
+    _, findings, relay = check("", f"{port} inet n - n - - smtpd\n{options}")
+    text = "whoever reaches service 2525 can say that he is one of mynetworks: name the load balancers"
+    assert [text in finding for finding in findings] == [True] * told
+    assert {proof["state"] for proof in relay} == {"closed"}
+
+
+def test_a_protocol_of_load_balancers_that_nobody_knows_is_named(check):
+    code, findings, _ = check("", "2525 inet n - n - - smtpd\n  -o smtpd_upstream_proxy_protocol=nginx\n")
+    assert code == 2
+    assert "bad value: smtpd_upstream_proxy_protocol = nginx (expected one of: haproxy)" in findings[0]
+
+
 LOGINS = "smtpd_sasl_auth_enable = yes\nsmtpd_end_of_data_restrictions = {}\n"
 MAPS = "smtpd_sender_login_maps = inline:{joe@example.com=joe}\n"
 HOLD = "hold_header_sender_login_mismatch"

@@ -100,7 +100,7 @@ def status_fields(entry: Entry, *, smtputf8: bool) -> str:
     address_type = "utf-8" if smtputf8 and not recipient.address.isascii() else "rfc822"
     original = recipient.orcpt or f"rfc822;{recipient.original or recipient.address}"
     lines = [
-        f"Final-Recipient: {address_type}; {recipient.address}",
+        f"Final-Recipient: {address_type}; {quote_address(recipient.address)}",
         f"Original-Recipient: {printable(original)}",
         f"Action: {entry.action}",
         f"Status: {outcome.status.dsn}",
@@ -128,7 +128,7 @@ def message_fields(origin: Origin) -> str:
         lines.append(f"Original-Envelope-Id: {printable(origin.envid)}")
     lines += [
         f"X-Postfix-Queue-ID: {origin.queue_id}",
-        f"X-Postfix-Sender: {sender_type}; {origin.sender}",
+        f"X-Postfix-Sender: {sender_type}; {quote_address(origin.sender)}",
         f"Arrival-Date: {origin.arrival_date}",
     ]
     return "\n".join(lines) + "\n"

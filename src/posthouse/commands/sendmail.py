@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import TYPE_CHECKING, BinaryIO
 
-from posthouse.commands import authorized_users
+from posthouse.commands import authorized_users, command_log
 from posthouse.commands.sendmail_options import (
     EX_OK,
     EX_TEMPFAIL,
@@ -131,7 +131,7 @@ def _do(options: Options, settings: Settings) -> int:
             from posthouse.receive import stdin_session
 
             _login(settings)
-            return stdin_session.serve(settings, sys.stdin.buffer, sys.stdout.buffer)
+            return stdin_session.serve(settings, command_log.sink_of(settings), sys.stdin.buffer, sys.stdout.buffer)
         case _:
             return submit(options, settings)
 
@@ -290,6 +290,7 @@ def _envelope(
         ret="HDRS" if options.ret == "HDRS" else options.ret,
         encoding=options.encoding,
         verp=_verp(options, settings),
+        rewrite_context="remote" if options.is_gateway else "local",
         trace=Trace.REPORT_ONLY if options.mode == "v" else trace,
         smtputf8=not all(address.isascii() for address in (sender, *recipients)),
     )

@@ -17,7 +17,7 @@ from posthouse.config.parameters import PARAMETERS
 from posthouse.config.settings import Settings
 from posthouse.config.transports import SUFFIXES
 from posthouse.config.types import Kind, Parameter
-from posthouse.config.unsupported import DANGEROUS, reason_against
+from posthouse.config.unsupported import reason_against
 from posthouse.errors import ConfigError
 
 Severity = Literal["note", "warning", "fatal"]
@@ -132,8 +132,7 @@ def _check_values(settings: Settings, written: Sequence[str]) -> Iterator[Findin
             yield _finding(settings, "warning", name, text)
         reason = reason_against(name)
         if reason and parameter is not None and settings.raw(name) != parameter.default:
-            severity: Severity = "fatal" if name in DANGEROUS else "warning"
-            yield _finding(settings, severity, name, f"{name} has no effect: {reason}")
+            yield _finding(settings, "warning", name, f"{name} has no effect: {reason}")
         unbuilt = _unbuilt_value(settings, name)
         if unbuilt:
             yield _finding(settings, "warning", name, unbuilt)

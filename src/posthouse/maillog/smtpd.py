@@ -32,6 +32,11 @@ def connect(client: str) -> str:
     return f"connect from {client}"
 
 
+def no_proxy_header(why: str) -> str:
+    """A load balancer has not named its client."""
+    return f"haproxy read: {why}"
+
+
 def disconnect(client: str, counts: Mapping[str, list[int]]) -> str:
     """counts: command -> [succeeded, in all]."""
     parts: list[str] = []

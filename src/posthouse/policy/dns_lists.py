@@ -15,7 +15,7 @@ from posthouse.mail.status import Status
 from posthouse.policy.access_action import split_dsn
 from posthouse.policy.answer import Refuse
 from posthouse.policy.check import Check
-from posthouse.policy.domains import ask
+from posthouse.policy.domains import ask_filtered
 from posthouse.policy.enhanced_codes import fit_dsn
 from posthouse.policy.template import UnknownName, expand_template
 from posthouse.system.dns_answers import Answer as DnsAnswer
@@ -109,7 +109,7 @@ def reversed_address(address: str) -> str:
 async def find_listing(check: Check, what: str, dns_list: DnsList) -> Listing | DnsFailed | None:
     """Ask the list about a reversed address or a domain."""
     query = f"{what}.{dns_list.domain}"
-    result = await ask(check, query, "A")
+    result = await ask_filtered(check, query, "A")
     if isinstance(result, DnsFailed):
         check.means.log.warning(f"{query}: RBL lookup error: {result.text}")
         return result
@@ -136,7 +136,9 @@ def _complain(check: Check, domain: str, address: str) -> None:
 async def refuse_listed(check: Check, listing: Listing, subject: tuple[str, str]) -> Refuse:
     """The reply for subject, (what is listed, its class): rbl_reply_maps, or default_rbl_reply."""
     domain = listing.dns_list.domain
-    result = await ask(check, listing.query, "TXT")
+    result = await ask_filtered(check, listing.query, "TXT")
+    if isinstance(result, DnsFailed):
+        check.means.log.warning(f"{listing.query}: TXT lookup error: {result.reason}")
     reason = " / ".join(result.texts) if isinstance(result, DnsAnswer) else ""
     values = _values(check, domain, reason, subject)
     template = await check.means.maps("rbl_reply_maps").find(listing.dns_list.written or domain)

@@ -9,6 +9,7 @@ from posthouse.lookup.address_keys import find_address
 from posthouse.lookup.table import failure_warnings
 from posthouse.mail.address import quote_address
 from posthouse.mail.status import Status
+from posthouse.maillog import compatibility
 from posthouse.policy.answer import Answer, Refuse, lookup_trouble
 from posthouse.policy.check import RECIPIENT, SENDER, Check
 from posthouse.policy.enhanced_codes import fit_dsn
@@ -68,6 +69,8 @@ async def _check_exists(check: Check, address: str, what: str) -> Answer:
     if tables is None:
         return None
     if tables.may_be_empty and check.means.maps(tables.maps).empty:
+        if check.means.relay_domains_are_old and resolved.address_class is AddressClass.RELAY and what is RECIPIENT:
+            check.means.log.info(compatibility.relay_address(address))
         return None
     if resolved.address_class is AddressClass.LOCAL and _is_always_there(check, resolved.recipient):
         return None

@@ -9,6 +9,11 @@ PARAMETERS: tuple[Parameter, ...] = (
         "smtpd_hide_client_session", "no", "Leave the client out of Received: headers, as later Postfix releases can."
     ),
     integer("posthouse_workers", "0", "How many processes share the mail; 0 is one less than the machine has cores."),
+    text(
+        "posthouse_upstream_proxy_networks",
+        "",
+        "Hosts and networks that may name clients by the PROXY protocol; empty: whoever reaches the port.",
+    ),
     words(
         "posthouse_header_sender_login_fields",
         "From, Sender, Resent-From, Resent-Sender",

@@ -182,7 +182,7 @@ class Conversation(asyncio.Protocol):
         name = self.queue_id
         if not name and self.service.house.intake is not None:  # behind smtpd_proxy_filter it has none
             name = self.service.house.intake.new_queue_id()
-        return ContentSpool(f"{rules.queue_directory}/posthouse/spool", name, rules.size_limit)
+        return ContentSpool(self.service.spool_directory, name, rules.size_limit)
 
     def forget_transaction(self) -> None:
         """After RSET, HELO, and each message."""

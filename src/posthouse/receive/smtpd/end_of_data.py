@@ -148,9 +148,7 @@ def _with_code(status: Status) -> Status:
 
 def _fields_on_top(session: Session, transaction: Transaction) -> bytes:
     """What PREPEND wants, and Received:."""
-    top = b""
-    if not session.service.stand_alone:  # there pickup(8) puts it on top
-        top = received_field(session, transaction, time.time())
+    top = received_field(session, transaction, time.time())
     if transaction.prepended:
         top = "".join(f"{field}\n" for field in transaction.prepended).encode("utf-8", "surrogateescape") + top
     return top

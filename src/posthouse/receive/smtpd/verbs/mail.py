@@ -50,6 +50,7 @@ async def answer(session: Session, arguments: str) -> Reply:
         return _BAD_ADDRESS
     except CommandSyntax as error:
         return error.reply
+    session.service.old_defaults.note_address(session, "sender", sender)
     return await _begin(session, sender, parameters, words)
 
 

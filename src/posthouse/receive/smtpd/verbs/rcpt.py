@@ -46,6 +46,7 @@ async def answer(session: Session, arguments: str) -> Reply | None:
         return _BAD_ADDRESS
     except CommandSyntax as error:
         return error.reply
+    service.old_defaults.note_address(session, "recipient", address)
     refused = _too_many(session, transaction)
     if refused is not None:
         return refused if refused is not TOO_MANY else None
