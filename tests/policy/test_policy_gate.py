@@ -153,7 +153,7 @@ async def test_a_table_may_not_name_a_table(open_door):
 
 async def test_a_table_that_leads_back_to_itself_is_a_configuration_error(open_door):
     lists = "smtpd_restriction_classes = again\nagain = check_recipient_access static:again\n"
-    door = open_door(lists + "smtpd_recipient_restrictions = again\n")
+    door = open_door(lists + "smtpd_recipient_restrictions = check_recipient_access static:again\n")
     assert await door.reply("ok@example.org") == "451 4.3.5 Server configuration error"
     assert door.warnings[-1].endswith("access table static:again entry again causes unreasonable recursion")
 
@@ -169,6 +169,21 @@ async def test_a_list_reply_with_an_unknown_name_makes_mail_wait(open_door):
     door = open_door(settings, ["7.100.51.198.rbl.test A 127.0.0.2"])
     assert await door.reply("ok@example.org") == "451 4.3.5 Server configuration error"
     assert 'unknown macro name "nonsense" in expansion request' in "\n".join(door.warnings)
+
+
+async def test_hold_is_said_once_in_a_transaction(open_door):
+    door = open_door("smtpd_recipient_restrictions = check_recipient_access static:HOLD\n")
+    request = door.request(recipient="a@example.org")
+    assert [note.kind for note in (await door.gate.rcpt(request)).notes] == ["hold"]
+    assert (await door.gate.rcpt(request)).notes == ()
+    await door.gate.mail(request)
+    assert (await door.gate.rcpt(request)).actions == (Action(Effect.HOLD),)
+
+
+async def test_a_table_that_has_nothing_to_say_is_no_answer_and_the_log_says_so(open_door):
+    door = open_door("smtpd_recipient_restrictions = check_recipient_access static:{ }, reject\n")
+    assert (await door.reply("ok@example.org")).startswith("554 5.7.1")
+    assert "has empty value" in door.warnings[-1]
 
 
 async def test_an_unknown_alias_is_refused_with_its_own_code(open_door):

@@ -62,3 +62,8 @@ def table_within_table(table: str, value: str) -> tuple[str, str, str]:
         "do not specify lookup tables inside SMTPD access maps",
         "define a restriction class and specify its name instead.",
     )
+
+
+def empty_value(table: str, value: str) -> str:
+    """A table or policy server that has an answer, but says nothing in it."""
+    return f"access table {table} entry {value} has empty value"

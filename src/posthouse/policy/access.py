@@ -76,6 +76,9 @@ async def first_answer(check: Check, table: AccessTable, keys: Iterable[str], su
 
 async def apply_value(check: Check, value: str, subject: tuple[str, str], source: tuple[str, str]) -> Answer:
     """Do what a table or policy server answered. subject is (name, its class) for texts; source is (table, key)."""
+    if not value.strip():
+        check.means.log.warning(texts.empty_value(source[0], value))
+        return None
     action = parse_action(value)
     match action.word:
         case Word.OK:
@@ -122,6 +125,10 @@ def _act(check: Check, action: AccessAction, subject: tuple[str, str], source: t
     if problem:
         check.means.log.warning(problem)
         return None
+    if effect is Effect.HOLD:
+        if check.request.memory.get("held"):
+            return None  # said already
+        check.request.memory["held"] = True
     name, what = subject
     if effect in (Effect.HOLD, Effect.DISCARD):
         said = argument or f"triggers {effect.value} action"

@@ -17,7 +17,7 @@ from posthouse.policy.check import Check
 from posthouse.policy.dns_lists import BadFilter, parse_dns_list
 from posthouse.policy.evaluate import Rule, RuleList
 from posthouse.policy.means import Means
-from posthouse.policy.words import split_words, without_braces
+from posthouse.policy.words import split_words
 
 _WARN = "warn_if_reject"
 _FINAL = frozenset({"permit", "reject", "defer", "check_relay_domains"})
@@ -103,7 +103,7 @@ class _Builder:
             except BadFilter as problem:
                 raise ConfigError(f"{restriction.name} {argument}: {problem}") from problem
         elif restriction.takes is Takes.SERVER:
-            prepared = self.means.policy_servers.server(without_braces(argument))
+            prepared = self.means.policy_servers.server(argument)
         function = restriction.function
 
         def ask(check: Check) -> Any:

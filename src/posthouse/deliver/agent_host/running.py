@@ -60,7 +60,7 @@ def run(what: Run, content: Iterator[bytes]) -> Ran:
 def _complaint(what: Run, error: OSError) -> str:
     if what.directory and error.filename == what.directory and what.argv[0] != what.directory:
         return f'cannot change directory to "{what.directory}" for uid={os.geteuid()} gid={os.getegid()}'
-    return f"pipe_command: execvp {what.argv[0]}"
+    return f"{'' if what.daemon == 'local' else 'pipe_command: '}execvp {what.argv[0]}"
 
 
 def _follow(process: subprocess.Popen[bytes], what: Run, content: Iterator[bytes]) -> Ran:

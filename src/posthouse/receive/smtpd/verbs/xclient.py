@@ -37,6 +37,7 @@ async def answer(session: Session, arguments: str) -> Reply | None:
     session.client = client_shown(session)
     session.forget_transaction()
     session.xforward = None
+    session.request.protocol_state = "XCLIENT"
     await welcome(session)
     return None
 
