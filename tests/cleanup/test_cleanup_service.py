@@ -233,3 +233,18 @@ async def test_what_is_no_field_begins_the_body_however_large_the_mail_is(tmp_pa
         found = message.content.body
         assert message.content.header == b"Subject: x\n"
         assert (found if isinstance(found, bytes) else _read(found.path)) == b"\nno field\n\nrest\n"
+
+
+@pytest.mark.parametrize(("written", "printed"), [
+    ("x@a.test, bob", "x@a.test, bob@example.com"),
+    ("bob, x@a.test", "bob@example.com, x@a.test"),
+    ("X Y <x@a.test>,\n\ty@b.test, bob", "X Y <x@a.test>, y@b.test, bob@example.com"),
+])  # fmt: skip
+async def test_each_address_of_a_list_is_completed_wherever_it_stands(tmp_path, written, printed):
+    message = await Scene(tmp_path).take(f"To: {written}\n\n", context="local")
+    assert f"To: {printed}\n".encode() in message.content.header
+
+
+async def test_mail_to_nobody_goes_to_the_null_address_recipient(tmp_path):
+    message = await Scene(tmp_path).take("Subject: x\n\n", to=("",))
+    assert addresses(message) == ["MAILER-DAEMON@example.com"]

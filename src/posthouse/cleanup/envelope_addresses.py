@@ -39,7 +39,7 @@ async def take_recipients(work: Work) -> None:
 async def add_recipient(work: Work, recipient: Recipient) -> None:
     """One recipient: rewritten, and then expanded."""
     original = recipient.original or recipient.address
-    address = await work.rewriter.rewrite("local", recipient.address)
+    address = await work.rewriter.rewrite("local", recipient.address or work.rules.null_recipient)
     if work.maps_addresses:
         address = await map_to_canonical(work, address, "envelope_recipient")
         address = masquerade(work, address, "envelope_recipient")

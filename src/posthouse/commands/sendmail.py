@@ -127,6 +127,8 @@ def _do(options: Options, settings: Settings) -> int:
         case "d":
             _other("postfix", ["-c", settings.config_directory, "start"])
             return EX_OK  # as Postfix, which starts it in the background
+        case "h" | "H":
+            return EX_OK
         case "s":
             from posthouse.receive import stdin_session
 
@@ -291,6 +293,7 @@ def _envelope(
         encoding=options.encoding,
         verp=_verp(options, settings),
         trace=Trace.REPORT_ONLY if options.mode == "v" else trace,
+        rewrite_context="remote" if options.passes_on else "local",
         smtputf8=not all(address.isascii() for address in (sender, *recipients)),
     )
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 EX_OK, EX_USAGE, EX_UNAVAILABLE, EX_TEMPFAIL = 0, 64, 69, 75
 ENVID_LIMIT = 100
 VERP_CHARACTERS, VERP_LENGTH = "-=+", 2
-MODES = frozenset("dimpsv")
+MODES = frozenset("dhHimpsv")  # h and H are about a host status on disk, which there is none of
 NOTIFY = {"never": 1, "success": 2, "failure": 4, "delay": 8}
 LETTERS = "A:B:C:F:GIL:N:O:R:UV:X:b:cd:e:f:h:imno:p:q:r:tvx"
 
@@ -27,7 +27,9 @@ class Stop(Exception):
 
 @dataclass(slots=True)
 class Options:
-    """What the command line asks for. mode is the letter after -b; queue is the text after -q, None without it."""
+    """What the command line asks for. mode is the letter after -b; queue is the text after -q, None without it;
+    passes_on (-G): the mail is from elsewhere, and its header stays as it is.
+    """
 
     mode: str = "m"
     config_directory: str | None = None
@@ -46,6 +48,7 @@ class Options:
     site: str = ""
     queue_id: str = ""
     alias_file: str = ""
+    passes_on: bool = False
     recipients: list[str] = field(default_factory=list)
 
 
@@ -112,6 +115,8 @@ def _apply(options: Options, letter: str, value: str) -> None:
             options.extracts = True
         case "v":
             options.verbose += 1
+        case "G":
+            options.passes_on = True
         case _:
             if (apply := WITH_VALUE.get(letter)) is not None:
                 apply(options, value)

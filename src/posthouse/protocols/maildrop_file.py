@@ -26,6 +26,7 @@ def write_envelope(envelope: Envelope, arrival: float) -> bytes:
         "smtputf8": envelope.smtputf8,
         "verp": envelope.verp,
         "trace": int(envelope.trace),
+        "context": envelope.rewrite_context,
         "arrival": arrival,
     }
     return json.dumps(record).encode("ascii") + b"\n"
@@ -58,6 +59,7 @@ def _envelope(record: dict[str, Any]) -> Envelope:
         smtputf8=bool(record["smtputf8"]),
         verp=_line(record["verp"]),
         trace=trace,
+        rewrite_context="remote" if record.get("context") == "remote" else "local",
     )
 
 

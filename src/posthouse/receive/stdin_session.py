@@ -37,6 +37,8 @@ _TOO_MANY = refuse(452, "4.5.3", "Error: too many recipients")
 _TOO_BIG = refuse(552, "5.3.4", "Error: message file too big")
 _NO_ROOM = refuse(451, "4.3.0", "Error: queue file write error")
 _UNKNOWN = refuse(502, "5.5.2", "Error: command not recognized")
+_NO_ETRN = refuse(458, "", "Unable to queue messages")
+_BAD_BDAT = refuse(501, "5.5.4", "Syntax: BDAT count [LAST]")
 _CHUNK = 1 << 16
 
 
@@ -59,6 +61,8 @@ class StdinSession:
         self._sender: str | None = None
         self._parameters = MailParameters()
         self._recipients: list[Recipient] = []
+        self._chunks: list[bytes] = []
+        self._chunk_size = 0
         self._verbs: dict[str, Callable[[str], Reply]] = {
             "HELO": self._hello,
             "EHLO": self._extended_hello,
@@ -68,6 +72,8 @@ class StdinSession:
             "RSET": self._rset,
             "NOOP": lambda _words: ok("Ok"),
             "VRFY": self._verify,
+            "ETRN": lambda _words: _NO_ETRN,
+            "BDAT": self._bdat,
             "QUIT": lambda _words: Reply(ok("Bye", code=221).status, closes=True),
         }
 
@@ -99,8 +105,16 @@ class StdinSession:
             return refuse(501, "", "Syntax: EHLO hostname")
         self._forget()
         self._helo, self._protocol = words, "ESMTP"
-        lines = (self._host, "PIPELINING", f"SIZE {self._size_limit}", "VRFY", "ENHANCEDSTATUSCODES", "8BITMIME", "DSN")
-        return Reply(ok("SMTPUTF8", "").status, lines)
+        lines = (
+            self._host,
+            "PIPELINING",
+            f"SIZE {self._size_limit}",
+            "VRFY",
+            "ETRN",
+            "ENHANCEDSTATUSCODES",
+            "8BITMIME",
+        )
+        return Reply(ok("CHUNKING", "").status, (*lines, "DSN", "SMTPUTF8"))
 
     def _mail(self, words: str) -> Reply:
         if self._sender is not None:
@@ -142,8 +156,31 @@ class StdinSession:
         if not self._recipients:
             return _NEED_RCPT if self._sender is not None else _NEED_MAIL
         self._say(b"354 End data with <CR><LF>.<CR><LF>\r\n")
-        queue_id = secrets.token_hex(7).upper()
         parts, size = self._read_content()
+        return self._finish(parts, size, "Ok: queued as")
+
+    def _bdat(self, words: str) -> Reply:
+        """A chunk of the content (RFC 3030); it is read in any case, as it stands behind the command."""
+        count, _, last = words.upper().partition(" ")
+        if not (count.isascii() and count.isdigit() and last.strip() in ("", "LAST")):
+            return _BAD_BDAT
+        left = int(count)
+        while left and (part := self._in.read(min(left, _CHUNK))):
+            left -= len(part)
+            self._chunk_size += len(part)
+            if not self._size_limit or self._chunk_size <= self._size_limit:
+                self._chunks.append(part)
+        if not self._recipients:
+            self._forget()
+            return _NEED_RCPT if self._sender is not None else _NEED_MAIL
+        if not last:
+            return ok(f"Ok: {int(count)} bytes")
+        content = b"".join(self._chunks).replace(b"\r\n", b"\n")
+        whole = content if not content or content.endswith(b"\n") else content + b"\n"
+        return self._finish([whole], self._chunk_size, f"Ok: {self._chunk_size} bytes queued as")
+
+    def _finish(self, parts: list[bytes], size: int, said: str) -> Reply:
+        queue_id = secrets.token_hex(7).upper()
         try:
             if self._size_limit and size > self._size_limit:
                 return _TOO_BIG
@@ -152,7 +189,7 @@ class StdinSession:
             return _NO_ROOM
         finally:
             self._forget()
-        return ok(f"Ok: queued as {queue_id}")
+        return ok(f"{said} {queue_id}")
 
     def _read_content(self) -> tuple[list[bytes], int]:
         """What comes until the lone dot, in memory up to the size limit; and how much there was."""
@@ -201,6 +238,7 @@ class StdinSession:
 
     def _forget(self) -> None:
         self._sender, self._recipients, self._parameters = None, [], MailParameters()
+        self._chunks, self._chunk_size = [], 0
 
 
 def _for(recipients: list[Recipient]) -> str:
