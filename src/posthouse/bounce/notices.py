@@ -88,20 +88,24 @@ class BounceService:
             if self._house.probed is not None:
                 self._house.probed(message, results)
             return []
-        if not sender or not results:
-            return []
         if trace & (Trace.REPORT_ONLY | Trace.REPORT_DELIVERY):
             kind = "probe" if trace & Trace.REPORT_ONLY else ""
-            entries = [self._entry(message, result, self._traced_action(result, kind)) for result in results]
-            return await self._make(Notice(sender, "", self._templates["verify"], message, entries, with_body=False))
-        told = [
-            self._entry(message, result, report.action_of(result.outcome))
-            for result in results
-            if isinstance(result.outcome, Sent)
-            and not result.outcome.dsn_passed
-            and self._asked_success(message, result)
-        ]
-        return await self._make(Notice(sender, "", self._templates["success"], message, told, with_body=False))
+            told = [self._traced(message, result, kind) for result in results]
+        else:
+            told = [
+                self._entry(message, result, report.action_of(result.outcome))
+                for result in results
+                if self._asked_success(message, result)
+            ]
+        if not sender and told:
+            self._log.info(lines.nobody_to_tell(message.queue_id))
+        if not sender or not told:
+            return []
+        template = self._templates["verify" if told[0].traced else "success"]
+        return await self._make(Notice(sender, "", template, message, told, with_body=False))
+
+    def _traced(self, message: QueuedMessage, result: Result, kind: str) -> report.Entry:
+        return replace(self._entry(message, result, self._traced_action(result, kind)), traced=True)
 
     def _traced_action(self, result: Result, kind: str) -> str:
         if kind:

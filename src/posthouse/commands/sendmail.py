@@ -127,6 +127,8 @@ def _do(options: Options, settings: Settings) -> int:
         case "d":
             _other("postfix", ["-c", settings.config_directory, "start"])
             return EX_OK  # as Postfix, which starts it in the background
+        case "h" | "H":
+            return EX_OK
         case "s":
             from posthouse.receive import stdin_session
 
