@@ -92,16 +92,24 @@ class BounceService:
             return []
         if trace & (Trace.REPORT_ONLY | Trace.REPORT_DELIVERY):
             kind = "probe" if trace & Trace.REPORT_ONLY else ""
-            entries = [self._entry(message, result, self._traced_action(result, kind)) for result in results]
+            entries = [
+                self._entry(message, result, self._traced_action(result, kind))
+                for result in results
+                if not result.unlogged
+            ]
+            if not kind:
+                entries += self._successes(message, results)
             return await self._make(Notice(sender, "", self._templates["verify"], message, entries, with_body=False))
-        told = [
+        told = self._successes(message, results)
+        return await self._make(Notice(sender, "", self._templates["success"], message, told, with_body=False))
+
+    def _successes(self, message: QueuedMessage, results: list[Result]) -> list[report.Entry]:
+        """Of the recipients whose NOTIFY asks for it."""
+        return [
             self._entry(message, result, report.action_of(result.outcome))
             for result in results
-            if isinstance(result.outcome, Sent)
-            and not result.outcome.dsn_passed
-            and self._asked_success(message, result)
+            if self._asked_success(message, result)
         ]
-        return await self._make(Notice(sender, "", self._templates["success"], message, told, with_body=False))
 
     def _traced_action(self, result: Result, kind: str) -> str:
         if kind:

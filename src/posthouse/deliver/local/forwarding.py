@@ -70,8 +70,7 @@ async def _send(local: Local, progress: Progress, sender: str, delivered: str, r
         os.unlink(body.path)
     if isinstance(answer, Refused):
         return failed(answer.status, local.relay)
-    expanded = bool(progress.top.notify & Notify.SUCCESS)
-    return Sent(Status("2.0.0", 0, f"forwarded as {answer.queue_id}"), local.relay, expanded=expanded)
+    return Sent(Status("2.0.0", 0, f"forwarded as {answer.queue_id}"), local.relay)
 
 
 def _own_body(body: bytes | FilePart, name: str) -> bytes | FilePart:
