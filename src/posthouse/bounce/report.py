@@ -82,7 +82,7 @@ def action_of(outcome: Outcome) -> str:
 def reason_of(entry: Entry) -> str:
     """What the reader is told about a recipient; success names the way it went."""
     text, relay = entry.outcome.status.text, entry.outcome.relay
-    is_plain = entry.action in ("failed", "delayed", "expanded") and not entry.traced
+    is_plain = entry.action in ("failed", "delayed") and not entry.traced
     return text if is_plain or relay == "none" else f"delivery via {relay}: {text}"
 
 
@@ -92,20 +92,18 @@ def notice_line(entry: Entry) -> str:
     name = f"<{quote_address(recipient.address)}>" if recipient.address else '<""@>'
     if recipient.original and recipient.original.lower() != recipient.address.lower():
         name += f" (expanded from <{quote_address(recipient.original)}>)"
-    return wrap(printable(f"{name}: {reason_of(entry)}"))
+    return wrap(printable(f"{name}: {reason_of(entry)}".rstrip()))
 
 
 def status_fields(entry: Entry, *, smtputf8: bool) -> str:
     """The fields about one recipient for programs (RFC 3464, 2.3)."""
     recipient, outcome = entry.recipient, entry.outcome
     address_type = "utf-8" if smtputf8 and not recipient.address.isascii() else "rfc822"
-    original = recipient.orcpt or f"rfc822;{recipient.original or recipient.address}"
-    lines = [
-        f"Final-Recipient: {address_type}; {quote_address(recipient.address)}",
-        f"Original-Recipient: {printable(original)}",
-        f"Action: {entry.action}",
-        f"Status: {outcome.status.dsn}",
-    ]
+    original = recipient.orcpt or (f"rfc822;{recipient.original}" if recipient.original else "")
+    lines = [f"Final-Recipient: {address_type}; {quote_address(recipient.address)}"]
+    if original:
+        lines.append(f"Original-Recipient: {printable(original)}")
+    lines += [f"Action: {entry.action}", f"Status: {outcome.status.dsn}"]
     if outcome.remote_mta:
         lines.append(f"Remote-MTA: dns; {outcome.remote_mta}")
     lines.append(wrap(f"Diagnostic-Code: {printable(_diagnostic(entry))}"))

@@ -63,6 +63,11 @@ class Local:
         return line + sender_field(attributes.sender) + fields.encode("utf-8", "surrogateescape")
 
 
+def alias_expanded(relay: str, *, has_owner: bool) -> Sent:
+    """What who asked for a notice of success hears of an alias: with an owner it is a list, where the trail ends."""
+    return Sent(Status("2.0.0", 0, "alias expanded"), relay, expanded=not has_owner)
+
+
 def identity_of(user: User) -> Identity:
     """The rights that a user's deliveries have."""
     return Identity(user.uid, user.gid, user.name)
