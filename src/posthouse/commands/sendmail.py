@@ -31,7 +31,13 @@ if TYPE_CHECKING:
 
 HEADER_LIMIT = 1 << 20
 CHUNK = 1 << 20
-NEEDS_NO_RECIPIENT = {"d": "daemon", "l": "daemon", "i": "alias initialization", "p": "display queue", "s": "stand-alone SMTP"}
+NEEDS_NO_RECIPIENT = {
+    "d": "daemon",
+    "l": "daemon",
+    "i": "alias initialization",
+    "p": "display queue",
+    "s": "stand-alone SMTP",
+}
 NO_RECIPIENTS = "Recipient addresses must be specified on the command line or via the -t option"
 
 
@@ -110,11 +116,16 @@ def _log_fatal(settings: list[Settings], text: str) -> None:
         return
 
 
-def _do(options: Options, settings: Settings) -> int:
+def _refuse_mixed(options: Options) -> None:
+    """Options that do not go together. Raises Stop."""
     if options.extracts and options.mode == "v":
         raise Stop("-t option cannot be used with -bv")
     if options.extracts and options.mode != "m":
         raise Stop("-t can be used only in delivery mode")
+
+
+def _do(options: Options, settings: Settings) -> int:
+    _refuse_mixed(options)
     if options.queue is not None and options.mode == "m" and not options.recipients and not options.extracts:
         return _flush(options, settings)
     if options.queue is not None and options.recipients and (options.queue_id or options.site):
