@@ -51,6 +51,11 @@ def test_the_fields_for_programs_name_server_and_answer():
     )
 
 
+def test_a_local_part_that_needs_quotes_has_them_for_programs():
+    fields = status_fields(Entry(Recipient("a@b@remote.test"), GONE, "failed"), smtputf8=False)
+    assert fields.startswith('Final-Recipient: rfc822; "a@b"@remote.test\n')
+
+
 def test_a_local_success_says_how_it_was_delivered():
     fields = status_fields(
         Entry(Recipient("a@b.test"), Sent(Status("2.0.0", 0, "delivered to mailbox"), "local"), "delivered"),

@@ -7,7 +7,7 @@ import pytest
 
 from cleanup.cleanup_scene import Scene, addresses
 from posthouse.mail.content import Content, FilePart
-from posthouse.mail.envelope import Envelope, Notify, Recipient
+from posthouse.mail.envelope import Envelope, Notify, Recipient, Trace
 from posthouse.services.intake import Discarded, Refused, Skip, Submission
 
 
@@ -183,6 +183,53 @@ def _read(path):
     return Path(path).read_bytes()
 
 
+async def test_mail_that_breaks_rules_of_mime_is_refused(tmp_path):
+    nested = "\n\n".join(f"--b{n}\nContent-Type: multipart/mixed; boundary=b{n + 1}" for n in range(1000))
+    scene = Scene(tmp_path, "strict_8bitmime = yes\nstrict_mime_encoding_domain = yes\n")
+    refused = await scene.take(f"Content-Type: multipart/mixed; boundary=b0\n\n{nested}\n\n")
+    assert (refused.status.code, refused.status.dsn) == (550, "5.6.0")
+    assert refused.status.text == "MIME nesting exceeds safety limit"
+    assert scene.log[-1] == (
+        "QID: reject: mime-error MIME nesting exceeds safety limit: Content-Type: multipart/mixed; boundary=b102"
+        " from unknown[198.51.100.7]; from=<friend@sender.test> to=<out@remote.test>"
+    )
+    refused = await scene.take("Subject: \u00fc\n\n")
+    assert refused.status.text == "improper use of 8-bit data in message header"
+
+
+async def test_fields_of_mime_are_checked_apart_wherever_they_stand(tmp_path):
+    scene = Scene(
+        tmp_path,
+        "header_checks = regexp:{ {/^Content-Type:/ REJECT} }\nmime_header_checks = regexp:{ {/exe/ REJECT no programs} }\n",
+    )
+    message = await scene.take("Content-Type: text/plain\n\nx\n")
+    assert message.content.header == b"Content-Type: text/plain\n"
+    refused = await scene.take('Content-Type: application/octet-stream; name="x.exe"\n\nx\n')
+    assert refused.status.text == "no programs"
+
+
+async def test_a_long_inner_field_is_checked_as_far_as_its_limit_goes_and_stays_whole(tmp_path):
+    checks = "header_size_limit = 100\nmime_header_checks = regexp:{ {/end$$/ REJECT} {/^X-Rep/ REPLACE X-New: y} }\n"
+    scene = Scene(tmp_path, checks)
+    long = "X-Long: " + "1234567890" * 20 + "end"
+    head = "Content-Type: multipart/mixed; boundary=b\n\n--b\n"
+    message = await scene.take(f"{head}{long}\nX-Rep: {long}\n\nx\n")
+    assert message.content.body == f"\n--b\n{long}\nX-New: y\n\nx\n".encode()
+
+
+async def test_a_code_that_refuses_nothing_is_put_right(tmp_path):
+    scene = Scene(tmp_path, "header_checks = regexp:{ {/^Subject:/ REJECT 2.1.1 hm} }\n")
+    refused = await scene.take("Subject: x\n\nx\n")
+    assert (refused.status.code, refused.status.dsn) == (451, "4.1.1")
+
+
+async def test_redirected_mail_goes_past_filters(tmp_path):
+    scene = Scene(tmp_path, "header_checks = regexp:{ {/^Subject:/ REDIRECT a@b.test} {/^X-F/ FILTER smtp:x} }\n")
+    message = await scene.take("X-F: 1\nSubject: x\n\nx\n", to=("z@x.test", "b@x.test"))
+    assert message.envelope.content_filter == ""
+    assert [(r.address, r.original) for r in message.envelope.recipients] == [("a@b.test", "b@x.test")]
+
+
 async def test_a_body_in_a_file_is_checked_without_being_loaded(tmp_path):
     (tmp_path / "header").write_text("")
     (tmp_path / "body").write_text("/remove/ IGNORE\n")
@@ -208,6 +255,20 @@ async def test_redirect_replaces_all_recipients(tmp_path):
     assert message.envelope.recipients[0].original == "a@x.test"
 
 
+async def test_redirected_mail_sees_no_filter_and_names_the_first_recipient_in_the_order_of_domains(tmp_path):
+    scene = Scene(tmp_path, "header_checks = static:{FILTER smtp:[192.0.2.9]}\n")
+    message = await scene.take("Subject: x\n\n", to=("z@b.test", "b@a.test", "A@a.test"), redirect="c@example.org")
+    assert (message.envelope.content_filter, message.envelope.recipients[0].original) == ("", "A@a.test")
+
+
+async def test_a_probe_of_an_alias_with_several_members_is_answered_at_once(tmp_path):
+    scene = Scene(tmp_path, "virtual_alias_maps = inline:{ {two@example.com=a@x.test,b@x.test} }\n")
+    taken = await scene.take("Subject: x\n\n", to=("two@example.com",), trace=Trace.PROBE)
+    assert isinstance(taken, Discarded)
+    assert "to=<two@example.com>, relay=none," in scene.log[0]
+    assert scene.log[0].endswith("dsn=2.0.0, status=deliverable (aliased to multiple recipients)")
+
+
 async def test_what_is_no_field_begins_the_body_however_large_the_mail_is(tmp_path):
     scene = Scene(tmp_path)
     spool = tmp_path / "spool"
@@ -219,3 +280,18 @@ async def test_what_is_no_field_begins_the_body_however_large_the_mail_is(tmp_pa
         found = message.content.body
         assert message.content.header == b"Subject: x\n"
         assert (found if isinstance(found, bytes) else _read(found.path)) == b"\nno field\n\nrest\n"
+
+
+@pytest.mark.parametrize(("written", "printed"), [
+    ("x@a.test, bob", "x@a.test, bob@example.com"),
+    ("bob, x@a.test", "bob@example.com, x@a.test"),
+    ("X Y <x@a.test>,\n\ty@b.test, bob", "X Y <x@a.test>, y@b.test, bob@example.com"),
+])  # fmt: skip
+async def test_each_address_of_a_list_is_completed_wherever_it_stands(tmp_path, written, printed):
+    message = await Scene(tmp_path).take(f"To: {written}\n\n", context="local")
+    assert f"To: {printed}\n".encode() in message.content.header
+
+
+async def test_mail_to_nobody_goes_to_the_null_address_recipient(tmp_path):
+    message = await Scene(tmp_path).take("Subject: x\n\n", to=("",))
+    assert addresses(message) == ["MAILER-DAEMON@example.com"]

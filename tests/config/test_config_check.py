@@ -38,9 +38,9 @@ def findings(text: str, *services: Service) -> list[str]:
         ("postscreen_greet_action = enforce",
          ("warning: /etc/postfix/main.cf, line 1: postscreen_greet_action has no effect: there is no postscreen service "
          "yet; clients reach the SMTP server directly")),
-        ("smtpd_upstream_proxy_protocol = haproxy",
-         ("fatal: /etc/postfix/main.cf, line 1: smtpd_upstream_proxy_protocol has no effect: the PROXY protocol is not "
-         "understood yet; clients have to connect directly")),
+        ("smtpd_upstream_proxy_protocol = nginx",
+         ("fatal: /etc/postfix/main.cf, line 1: bad value: smtpd_upstream_proxy_protocol = nginx "
+         "(expected one of: haproxy)")),
     ],
 )  # fmt: skip
 def test_a_mistake_is_told_with_its_place(line: str, told: str) -> None:

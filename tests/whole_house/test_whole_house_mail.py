@@ -62,6 +62,27 @@ def test_sendmail_speaks_smtp_on_standard_input(house):
     assert house.maildir("info")[0].endswith("\n\n.x\n")
 
 
+def test_sendmail_takes_chunks_and_large_mail_on_standard_input(house):
+    text = "0123456789" * 200_000
+    content = f"Subject: chunks\r\n\r\n{text}\r\n"
+    script = f"EHLO x\nMAIL FROM:<a@b.test>\nRCPT TO:<info@example.org>\nBDAT {len(content)} LAST\n{content}QUIT\n"
+    done = house.command("sendmail", "-bs", stdin=script)
+    assert "250 CHUNKING" in done.stdout
+    assert done.stdout.splitlines()[-2].startswith(f"250 2.0.0 Ok: {len(content)} bytes queued as ")
+    until(lambda: house.maildir("info"))
+    mail = house.maildir("info")[0]
+    assert mail.endswith(f"\n\n{text}\n")
+    assert "\nReceived: from x (localhost [127.0.0.1])\n\tby mail.example.com (Postfix) with ESMTP id " in mail
+
+
+def test_a_dialogue_on_standard_input_ends_with_its_input(house):
+    done = house.command(
+        "sendmail", "-bs", stdin="EHLO x\nETRN example.org\nMAIL FROM:<a@b.test>\nRCPT TO:<info@example"
+    )
+    assert done.returncode == 0
+    assert [line[:3] for line in done.stdout.splitlines() if line[3] == " "] == ["220", "250", "458", "250"]
+
+
 @pytest.mark.parametrize("size", [100, 4096, 100_000, 3_000_000])
 def test_content_arrives_as_it_was_sent(house, size):
     text = ("0123456789" * 7 + "\r\n") * (size // 72 + 1)

@@ -78,13 +78,14 @@ def _finish(work: Work) -> QueuedMessage:
     submission = work.submission
     header = work.header if work.fields is None else b"".join(field + b"\n" for field in work.fields)
     recipients = tuple(work.recipients)
-    if work.redirect:
+    if work.redirect:  # mail that is redirected sees no filter
         recipients = (Recipient(work.redirect, original=_original(work)),)
+        work.content_filter = ""
     envelope = replace(
         submission.envelope,
         sender=work.sender,
         recipients=recipients,
-        content_filter=work.content_filter,
+        content_filter="" if work.redirect else work.content_filter,  # as in Postfix, it goes past all filters
         expanded=tuple(work.expanded),
         ret=work.envelope_changes.get("ret", submission.envelope.ret),
         envid=work.envelope_changes.get("envid", submission.envelope.envid),
@@ -96,5 +97,11 @@ def _finish(work: Work) -> QueuedMessage:
 
 
 def _original(work: Work) -> str:
-    first = work.recipients[0]
+    first = min(work.recipients, key=_domain_first)
     return first.original or first.address
+
+
+def _domain_first(recipient: Recipient) -> tuple[str, str]:
+    """The order in which qmgr takes recipients up."""
+    local, _, domain = recipient.address.lower().rpartition("@")
+    return domain, local

@@ -17,8 +17,9 @@ from posthouse.config.parameters import PARAMETERS
 from posthouse.config.settings import Settings
 from posthouse.config.transports import SUFFIXES
 from posthouse.config.types import Kind, Parameter
-from posthouse.config.unsupported import DANGEROUS, reason_against
+from posthouse.config.unsupported import reason_against
 from posthouse.errors import ConfigError
+from posthouse.maillog.policy import class_undefined
 
 Severity = Literal["note", "warning", "fatal"]
 
@@ -60,11 +61,19 @@ def check(settings: Settings, services: Sequence[Service] = ()) -> list[Finding]
     findings = list(_check_names(settings, names, settings.names()))
     findings += _undefined(settings, services, names)
     findings += _check_values(settings, settings.names())
+    findings += _check_classes(settings, services)
     for service in services:
         view = settings.with_overrides(service.options, service.name, service.file, service.line)
         findings += _check_names(view, names, tuple(service.options))
         findings += _check_values(view, tuple(service.options))
     return findings
+
+
+def _check_classes(settings: Settings, services: Sequence[Service]) -> Iterator[Finding]:
+    parameter = "smtpd_restriction_classes"
+    for name in settings.items(parameter):
+        if not settings.knows(name) and not any(name in service.options for service in services):
+            yield _finding(settings, "fatal", parameter, class_undefined(name))
 
 
 def _as_entry(service: Service) -> Entry:
@@ -102,10 +111,15 @@ def _undefined(settings: Settings, services: Sequence[Service], names: known.Nam
         if not line:
             found = (service.line for service in services if _uses(service, name))
             line = next(found, 0)
-        meant = suggestion(name)
-        yield Finding(
-            "warning", file, line, name, f"undefined parameter: {name}{f'; did you mean {meant}?' if meant else ''}"
-        )
+        yield Finding("warning", file, line, name, f"undefined parameter: {name}{_hint(name)}")
+
+
+def _hint(name: str) -> str:
+    """What to do about a name that is used and defined nowhere."""
+    if name.startswith("mua_"):
+        return "; it is for you to define in main.cf (empty until then)"
+    meant = suggestion(name)
+    return f"; did you mean {meant}?" if meant else ""
 
 
 def _uses(service: Service, name: str) -> bool:
@@ -127,8 +141,7 @@ def _check_values(settings: Settings, written: Sequence[str]) -> Iterator[Findin
             yield _finding(settings, "warning", name, text)
         reason = reason_against(name)
         if reason and parameter is not None and settings.raw(name) != parameter.default:
-            severity: Severity = "fatal" if name in DANGEROUS else "warning"
-            yield _finding(settings, severity, name, f"{name} has no effect: {reason}")
+            yield _finding(settings, "warning", name, f"{name} has no effect: {reason}")
         unbuilt = _unbuilt_value(settings, name)
         if unbuilt:
             yield _finding(settings, "warning", name, unbuilt)

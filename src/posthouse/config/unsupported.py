@@ -52,15 +52,12 @@ UNSUPPORTED: Final[dict[str, str]] = {
     "smtpd_tls_ccert_verifydepth": "chains of certificates may have OpenSSL's usual depth",
     "smtp_tls_dane_insecure_mx_policy": "DANE is not built yet",
     "tls_dane_digests": "DANE is not built yet",
-    "smtpd_dns_reply_filter": "answers of the DNS are taken as they are",
-    "smtpd_upstream_proxy_*": "the PROXY protocol is not understood yet; clients have to connect directly",
 } | {
     f"{prefix}_{name}": reason
     for name, reason in {
         "balance_inet_protocols": "IPv4 and IPv6 addresses of equal preference are mixed at random",
         "bind_address_enforce": "a source address that cannot be used defers the mail always",
         "cname_overrides_servername": "a server is called by the name that was looked up, as by default",
-        "dns_reply_filter": "answers of the DNS are taken as they are",
         "dns_resolver_options": "DNSSEC answers are not asked for yet",
         "min_data_rate": "time limits hold for each step, not for the rate of data",
         "per_request_deadline": "time limits hold for each step of a conversation",
@@ -77,10 +74,6 @@ UNSUPPORTED: Final[dict[str, str]] = {
     }.items()
     for prefix in ("smtp", "lmtp")
 }
-
-# With such a setting nothing starts, because mail would be taken for what it is not: a client behind a proxy would have
-# the proxy's address, and with it perhaps the rights of mynetworks.
-DANGEROUS: Final = frozenset({"smtpd_upstream_proxy_protocol"})
 
 # Settings of Postfix's own machinery that change nothing for mail: who sets one need not be told at every start.
 NOT_NEEDED: Final[dict[str, str]] = {
@@ -104,9 +97,9 @@ NOT_NEEDED: Final[dict[str, str]] = {
     ),
     "tables are read by workers themselves": "proxy_read_maps proxy_write_maps lmdb_map_size",
     "a cache that only saves time": (
-        "smtp_tls_session_cache_database lmtp_tls_session_cache_database smtpd_tls_session_cache_database "
+        "smtpd_tls_session_cache_database "
         "smtpd_tls_always_issue_session_ids tls_session_ticket_cipher address_verify_cache_cleanup_interval "
-        "smtp_tls_session_cache_timeout lmtp_tls_session_cache_timeout smtp_sasl_auth_cache_time "
+        "smtp_sasl_auth_cache_time "
         "lmtp_sasl_auth_cache_time address_verify_sender_ttl"
     ),
     "how chatty Postfix's log is": (

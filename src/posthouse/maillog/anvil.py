@@ -17,3 +17,7 @@ def peak(what: str, value: str, service: str, address: str, when: float) -> str:
 
 def cache_size(size: int, when: float) -> str:
     return f"statistics: max cache size {size} at {_stamp(when)}"
+
+
+def table_full() -> str:
+    return "more clients at once than can be counted; some are not held to the smtpd_client limits"

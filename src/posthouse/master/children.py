@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from posthouse.backstage.anvil_table import Seat
 from posthouse.master.control import Line, pair
 
 CALM_S = 60.0  # a child that lived this long has proved itself
@@ -34,11 +35,17 @@ class Child:
     is_retiring: bool = False
     has_released: bool = False
     failure: str = ""
+    seat: Seat | None = None  # where a worker counts its clients
 
     @property
     def keeps_queue(self) -> bool:
         """Whether it was told to give up its share of the queue, and has not yet."""
         return self.role == "worker" and self.is_retiring and not self.has_released
+
+    def leave_seat(self) -> None:
+        """It is dead: the connections that it counted are closed."""
+        if self.seat is not None:
+            self.seat.vacate()
 
     @property
     def name(self) -> str:
@@ -71,6 +78,12 @@ def fork(role: str, slot: int, generation: int, run: Callable[[Line], int], clos
         traceback.print_exc()
     finally:
         os._exit(code)
+
+
+def kill(processes: Iterable[Child], number: signal.Signals) -> None:
+    """Send all of them a signal."""
+    for child in processes:
+        os.kill(child.pid, number)
 
 
 @dataclass(slots=True)

@@ -18,6 +18,7 @@ from posthouse.config.settings import Settings
 from posthouse.config.word_places import forget_files, place_of_word
 from posthouse.errors import ConfigError
 from posthouse.lookup import maps, notices, table
+from posthouse.master.login_findings import check_logins
 from posthouse.policy import closed_relay_check
 from posthouse.policy.proof import Proof, State, prove_service
 from posthouse.policy.proof.mistakes import check_lists
@@ -82,7 +83,7 @@ def _judge_lists(settings: Settings, services: Sequence[Service], found: Judgeme
     views = [(settings, settings.names())]
     views += [(_view(settings, service), tuple(service.options)) for service in services if service.options]
     for view, written in views:
-        for questions in (check_lists(view, written), references.check(view, written)):
+        for questions in (check_lists(view, written), references.check(view, written), check_logins(view, written)):
             try:
                 found.findings += questions
             except ConfigError as error:
@@ -100,7 +101,7 @@ def _judge_relay(service: Service, view: Settings, found: Judgement) -> None:
             found.local.append(service.name)
             closed_relay_check(view)
             return
-        found.findings += _too_trusting(view, house)
+        found.findings += (*_too_trusting(view, house), *_too_trusting_of_proxies(service, view))
         proof = prove_service(service.name, view, house)
         found.proofs.append(proof)
         found.views[service.name] = view
@@ -115,8 +116,13 @@ def _judge_relay(service: Service, view: Settings, found: Judgement) -> None:
 
 def is_local(service: Service, view: Settings) -> bool:
     """Whether only this machine can reach the service. One behind a proxy has that proxy's clients."""
-    if service.type not in {"inet", "pass"} or view.text("smtpd_upstream_proxy_protocol"):
-        return service.type not in {"inet", "pass"}
+    if service.type in {"inet", "pass"} and view.text("smtpd_upstream_proxy_protocol"):
+        return False
+    return service.type not in {"inet", "pass"} or listens_on_loopback(service, view)
+
+
+def listens_on_loopback(service: Service, view: Settings) -> bool:
+    """Whether its addresses are this machine's own alone."""
     host = service.name.rpartition(":")[0].strip("[]") if service.type == "inet" else ""
     hosts = (host,) if host else view.items("inet_interfaces")
     return all(_is_loopback(one) for one in hosts)
@@ -144,6 +150,19 @@ def _too_trusting(view: Settings, house: House) -> Iterator[Finding]:
         place = view.place("mynetworks") or view.place("mynetworks_style") or Place("", 0)
         text = f"mynetworks takes everybody for one of yours, {wide[0]} for one"
         yield Finding("warning", place.file, place.line, "mynetworks", text)
+
+
+def _too_trusting_of_proxies(service: Service, view: Settings) -> Iterator[Finding]:
+    """A listener for everybody where everybody may say who he is."""
+    name = "smtpd_upstream_proxy_protocol"
+    if not view.text(name) or view.text("posthouse_upstream_proxy_networks") or listens_on_loopback(service, view):
+        return
+    place = view.place(name) or Place(service.file, service.line)
+    text = (
+        f"whoever reaches service {service.name} can say that he is one of mynetworks: name the load balancers in "
+        "posthouse_upstream_proxy_networks, or keep others away from the port"
+    )
+    yield Finding("warning", place.file, place.line, name, text)
 
 
 def _about_relay(service: Service, view: Settings, proof: Proof, *, is_wanted: bool) -> Iterator[Finding]:

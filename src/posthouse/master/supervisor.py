@@ -9,6 +9,7 @@ import signal
 import time
 from collections.abc import Callable
 
+from posthouse.backstage.anvil import shared_table
 from posthouse.errors import PosthouseError
 from posthouse.maillog import master as says
 from posthouse.master import agents, children, control, keys, logs, setup, worker
@@ -31,10 +32,10 @@ class Master:
         self._log = DaemonLog(f"{first.settings.text('syslog_name')}/master", sink)
         self._children: dict[int, Child] = {}
         self._restarts = Restarts()
+        self._anvil_table = shared_table()
         self._reload_again = False
         self._former: setup.Setup | None = None  # until the new generation is ready
-        self._announced = False
-        self._stopping = False
+        self._announced = self._stopping = False
         self._deadline = 0.0
         self._exit_code = 0
         self._selector = selectors.PollSelector()
@@ -83,8 +84,7 @@ class Master:
     def _stop_agents_when_alone(self) -> None:
         """The agents end last: workers finish their deliveries with them."""
         if all(child.role == agents.ROLE for child in self._children.values()):
-            for child in self._children.values():
-                os.kill(child.pid, signal.SIGTERM)
+            children.kill(self._children.values(), signal.SIGTERM)
 
     def _patience_left(self) -> float:
         now = time.monotonic()
@@ -99,8 +99,7 @@ class Master:
                 self._start_worker(slot)
         if self._stopping and now >= self._deadline:
             self._deadline = now + STOP_LIMIT_S
-            for child in self._children.values():
-                os.kill(child.pid, signal.SIGKILL)
+            children.kill(self._children.values(), signal.SIGKILL)
 
     def _fork(self, role: str, slot: int, run: Callable[[Line], int]) -> Child:
         child = children.fork(role, slot, self._setup.generation, run, [c.line for c in self._children.values()])
@@ -120,12 +119,13 @@ class Master:
         current, former, sink = self._setup, self._former, self._sink
         host = next((child for child in self._children.values() if child.role == agents.ROLE), None)
         sock = agents.introduce(host.line) if host is not None else None
+        seat = self._anvil_table.seat()
 
         def run(line: Line) -> int:
             setup.forget_unused(former, current)
-            return worker.run(current, sink, worker.Lines(line, sock), slot, owns_queue=alone)
+            return worker.run(current, sink, worker.Lines(line, sock, seat), slot, owns_queue=alone)
 
-        self._fork("worker", slot, run)
+        self._fork("worker", slot, run).seat = seat
         if sock is not None:
             sock.close()
 
@@ -186,6 +186,7 @@ class Master:
             if not pid:
                 break
             if (child := self._children.pop(pid, None)) is not None:
+                child.leave_seat()
                 self._listen_to_the_last(child)
                 self._bury(child, os.waitstatus_to_exitcode(status))
         if self._stopping:

@@ -8,6 +8,7 @@ import socket
 
 from posthouse.backstage import policy_services
 from posthouse.backstage.anvil import Anvil
+from posthouse.backstage.anvil_table import Seat
 from posthouse.backstage.spawn import SpawnService
 from posthouse.backstage.verify import AddressVerifier
 from posthouse.config.master_cf import Service
@@ -32,8 +33,11 @@ LAST_SESSIONS_S = 3600.0
 class Wiring:
     """Everything that one worker runs."""
 
-    def __init__(self, setup: Setup, sink: Sink, slot: int, agents: socket.socket | None) -> None:
-        self._setup, self._slot, self._agents_socket = setup, slot, agents
+    def __init__(
+        self, setup: Setup, sink: Sink, slot: int, agents: socket.socket | None, seat: Seat | None = None
+    ) -> None:
+        self._setup, self._slot, self._agents_socket, self._seat = setup, slot, agents, seat
+        self._anvil: Anvil | None = None
         self._client: AgentClient | None = None
         self.house = House(setup.settings, setup.services, sink)
         self._agents: dict[str, DeliveryAgent] = {}
@@ -95,6 +99,8 @@ class Wiring:
         await asyncio.gather(*(agent.close() for agent in self._agents.values()))
         if self._client is not None:
             self._client.close()
+        if self._anvil is not None:
+            self._anvil.report()
 
     def reach_agents(self, sock: socket.socket) -> None:
         """The agent host is there (again); sock is our end of a socket to it."""
@@ -116,7 +122,7 @@ class Wiring:
         house.dns = Resolver()
         house.rewriter = TrivialRewrite(house.settings, house)
         house.bouncer = BounceService(house.settings, house)
-        house.anvil = self._anvil()
+        house.anvil = self._anvil = self._open_anvil()
         self._verifier = AddressVerifier(self._settings_of("verify"), house)
         house.verify, house.probed = self._verifier.verify, self._verifier.report
         house.agent = self._agent
@@ -129,10 +135,10 @@ class Wiring:
         service = next((service for service in self.house.services if service.command == command), None)
         return self.house.settings if service is None else self.house.settings_of(service)
 
-    def _anvil(self) -> Anvil:
+    def _open_anvil(self) -> Anvil:
         settings = self._settings_of("anvil")
         unit, interval = settings.seconds("anvil_rate_time_unit"), settings.seconds("anvil_status_update_time")
-        return Anvil(self.house.log(settings, "anvil"), unit, interval)
+        return Anvil(self.house.log(settings, "anvil"), self._seat, unit, interval)
 
     def _agent(self, name: str) -> DeliveryAgent:
         from posthouse.deliver.agent import build_agent
@@ -151,7 +157,7 @@ class Wiring:
         house = self.house
         settings = self._settings_of("qmgr")
         self._shares = Shares(house, settings, self._slot, self._setup.workers)
-        ids = QueueIds(self._shares.own.number % 32, long=settings.flag("enable_long_queue_ids"))
+        ids = QueueIds(self._shares.number % 32, long=settings.flag("enable_long_queue_ids"))
         house.intake = HouseIntake(house, self._shares, ids.new)
         house.flush = self._shares.flush_site
         self._shares.start()
@@ -194,7 +200,7 @@ class Wiring:
         return next((sock for end, sock in self._setup.sockets.items() if end.service == (name, "unix")), None)
 
     async def _serve_commands(self) -> None:
-        self._control = QueueControl(self.house, self.shares.each, self.shares.own.number)
+        self._control = QueueControl(self.house, self.shares.each, self.shares.number)
         await self._control.serve()
 
     async def _stop_listening(self) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import uvloop
 
+from posthouse.backstage.anvil_table import Seat
 from posthouse.lookup import notices
 from posthouse.master import control
 from posthouse.master.control import Line
@@ -32,10 +33,13 @@ SHORT_GRACE_S = 0.3  # when master is dead: another may be about to start
 
 @dataclass(slots=True)
 class Lines:
-    """A worker's ways to the rest of the house: to master, and to the agent host (None while that is down)."""
+    """A worker's ways to the rest of the house: to master, to the agent host (None while that is down), and to the
+    table where all workers count clients (None where there is no room at it).
+    """
 
     master: Line
     agents: socket.socket | None
+    seat: Seat | None
 
 
 def run(setup: Setup, sink: Sink, lines: Lines, slot: int, *, owns_queue: bool) -> int:
@@ -60,7 +64,7 @@ class Worker:
     def __init__(self, setup: Setup, sink: Sink, lines: Lines, slot: int) -> None:
         self._sink, self._line, self._master = sink, lines.master, os.getppid()
         self._log = DaemonLog(f"{setup.settings.text('syslog_name')}/worker", sink)
-        self._wiring = Wiring(setup, sink, slot, lines.agents)
+        self._wiring = Wiring(setup, sink, slot, lines.agents, lines.seat)
         self._keys = KeyDesk(lines.master)
         notices.on_out_of_reach(self._ask_for_new_generation)
         self._wiring.house.key_files = KeyFiles(setup.keys, self._keys.open)
@@ -124,6 +128,12 @@ class Worker:
             self._is_retiring = True
             task = asyncio.get_running_loop().create_task(self._retire())
             self._tasks.add(task)
+            task.add_done_callback(self._note_end)
+
+    def _note_end(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (trouble := task.exception()) is not None:
+            self._complain(task.get_loop(), {"message": "the queue was not handed over", "exception": trouble})
 
     async def _retire(self) -> None:
         """Hand the queue over, let sessions come to their end, and end."""

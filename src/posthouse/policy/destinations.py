@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from posthouse.maillog import compatibility
 from posthouse.policy.check import Check
 from posthouse.services.resolving import AddressClass, Resolution
 
@@ -20,4 +21,8 @@ async def is_authorized_destination(check: Check, recipient: str) -> bool:
         return True
     if resolved.address_class is AddressClass.DEFAULT:
         return False
-    return not has_sender_given_route(check, resolved)
+    if has_sender_given_route(check, resolved):
+        return False
+    if check.means.relay_domains_are_old and resolved.address_class is AddressClass.RELAY:
+        check.means.log.info(compatibility.relay_domain(resolved.recipient.rpartition("@")[2]))
+    return True

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from posthouse.config.compatibility import relies_on_old_default
 from posthouse.config.settings import Settings
 from posthouse.mail.status import Status
+from posthouse.maillog import compatibility
 from posthouse.policy import check as names
 from posthouse.policy.answer import Permit, Refuse, StopEvaluation, Unless
 from posthouse.policy.build import build_list
@@ -31,8 +33,9 @@ class Gate:
     def __init__(self, settings: Settings, house: House, means: Means | None = None) -> None:
         self._means = means = means or Means(settings, house)
         self._delay = settings.flag("smtpd_delay_reject")
-        self._unlisted_sender = settings.flag("smtpd_reject_unlisted_sender")
-        self._unlisted_recipient = settings.flag("smtpd_reject_unlisted_recipient")
+        checks_known = "no_unknown_recipient_checks" not in settings.items("receive_override_options")
+        self._unlisted_sender = checks_known and settings.flag("smtpd_reject_unlisted_sender")
+        self._unlisted_recipient = checks_known and settings.flag("smtpd_reject_unlisted_recipient")
         self._client = build_list(means, "smtpd_client_restrictions", "check_client_access")
         self._helo = build_list(means, "smtpd_helo_restrictions", "check_helo_access")
         self._sender = build_list(means, "smtpd_sender_restrictions", "check_sender_access")
@@ -40,6 +43,7 @@ class Gate:
         recipient = build_list(means, "smtpd_recipient_restrictions", "check_recipient_access")
         relay_first = settings.flag("smtpd_relay_before_recipient_restrictions")
         self._recipient = (relay, recipient) if relay_first else (recipient, relay)
+        self._recipient_first_is_old = relies_on_old_default(settings, "smtpd_relay_before_recipient_restrictions")
         self._data = build_list(means, "smtpd_data_restrictions")
         self._end_of_data = build_list(means, "smtpd_end_of_data_restrictions")
         self._etrn = build_list(means, "smtpd_etrn_restrictions", "check_etrn_access")
@@ -63,6 +67,7 @@ class Gate:
     async def mail(self, request: Request, trace: Trace | None = None) -> Verdict:
         """MAIL FROM; a new transaction."""
         request.memory.pop("discarded", None)
+        request.memory.pop("held", None)
         if self._delay:
             return PASS
         check = self._new_check(request, None, trace)
@@ -187,6 +192,8 @@ class Gate:
         for rules in self._recipient:
             answer = await self._ask(check, rules, recipient, names.RECIPIENT)
             if isinstance(answer, Refuse):
+                if self._recipient_first_is_old and rules is self._recipient[0]:
+                    check.means.log.info(compatibility.recipient_refused_first(recipient, check.client))
                 return answer
         answer = self._make_up(answer, check)
         if isinstance(answer, Refuse) or not self._unlisted_recipient:

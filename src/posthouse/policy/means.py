@@ -5,7 +5,9 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING
 
+from posthouse.config.compatibility import relies_on_old_default
 from posthouse.config.settings import Settings
+from posthouse.lookup.dns_reply_filter import DnsReplyFilter
 from posthouse.lookup.maps import Maps, open_maps
 from posthouse.lookup.match_list import AddressList, HostList, MatchList
 from posthouse.mail.address import literal_address
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from posthouse.policy.policy_servers import PolicyServers
 
 _MAX_LISTS_IN_TABLES = 1000
+_DNS_FILTER = "smtpd_dns_reply_filter"
 
 
 class Means:
@@ -28,8 +31,11 @@ class Means:
         self.soft_bounce = settings.flag("soft_bounce")
         self.access_parents_match = "smtpd_access_maps" in settings.items("parent_domain_matches_subdomains")
         self.mynetworks = HostList(settings, "mynetworks")
+        self.own_hosts = _own_hosts(settings)
+        self.relay_domains_are_old = relies_on_old_default(settings, "relay_domains")
         self.mydestination = MatchList(settings, "mydestination")
         self._myorigin = settings.text("myorigin").lower()
+        self.dns_reply_filter = DnsReplyFilter(_DNS_FILTER, self.maps(_DNS_FILTER), self.log)
         self._backup_networks: AddressList | None = None
         self._tables: dict[str, AccessTable] = {}
         self._lists_in_tables: dict[tuple[str, str], tuple[Rule, ...]] = {}
@@ -104,6 +110,13 @@ class Means:
         """Close connections to policy servers."""
         if self._servers is not None:
             await self._servers.close()
+
+
+def _own_hosts(settings: Settings) -> HostList | None:
+    """Mynetworks as it would be at a higher compatibility_level, where it is the subnets by default of old."""
+    if settings.is_set("mynetworks") or not relies_on_old_default(settings, "mynetworks_style"):
+        return None
+    return HostList(settings.with_overrides({"mynetworks_style": "host"}), "mynetworks")
 
 
 def _expand(words: tuple[str, ...]) -> set[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from posthouse.config.settings import Settings
@@ -10,12 +11,16 @@ from posthouse.mail.address import quote_localpart
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """How one rewriting context ("local" or "remote") completes addresses; origin or domain "" append nothing."""
+    """How one rewriting context ("local" or "remote") completes addresses; origin or domain "" append nothing.
+
+    tell hears of each domain that was completed, before and after.
+    """
 
     origin: str
     domain: str
     swap_bangpath: bool
     percent_hack: bool
+    tell: Callable[[str, str], None] | None = None
 
     def complete(self, address: str) -> str:
         """The address as user@domain, internal form in and out. "" stays ""; forms that end in `@` stay as they are."""
@@ -48,7 +53,10 @@ class Form:
         if not domain:
             return domain
         if self.domain and "." not in domain and "[" not in domain:
-            domain = f"{domain}.{self.domain}"
+            completed = f"{domain}.{self.domain}"
+            if self.tell is not None:
+                self.tell(domain, completed)
+            return completed
         if domain[-1] == "." and len(domain) > 1 and domain[-2] != ".":
             return domain[:-1]
         return domain
@@ -63,13 +71,14 @@ def strip_source_route(address: str) -> str:
     return address
 
 
-def local_form(settings: Settings) -> Form:
+def local_form(settings: Settings, tell: Callable[[str, str], None] | None = None) -> Form:
     """Addresses from here: myorigin, mydomain."""
     return Form(
         settings.text("myorigin") if settings.flag("append_at_myorigin") else "",
         settings.text("mydomain") if settings.flag("append_dot_mydomain") else "",
         settings.flag("swap_bangpath"),
         settings.flag("allow_percent_hack"),
+        tell,
     )
 
 

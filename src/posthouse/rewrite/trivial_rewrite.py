@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from time import monotonic
 
+from posthouse.config.compatibility import relies_on_old_default
 from posthouse.config.settings import Settings
 from posthouse.errors import LookupFailed
 from posthouse.lookup.address_keys import find_address
 from posthouse.lookup.freshness import INTERVAL_S
 from posthouse.lookup.maps import open_maps
 from posthouse.mail.address import is_valid_hostaddr, is_valid_mail_domain, quote_localpart
+from posthouse.maillog import compatibility
 from posthouse.rewrite.address_class import AddressClasses, Transports
 from posthouse.rewrite.canonical_form import Form, local_form, remote_form, strip_source_route
 from posthouse.rewrite.transport_maps import Route, TransportMaps
@@ -31,7 +33,8 @@ class TrivialRewrite:
         self._known: dict[tuple[str, str, bool], Resolution] = {}
         self._known_until = 0.0
         self._log = house.log(settings, "trivial-rewrite")
-        self._local, self._remote = local_form(settings), remote_form(settings)
+        tell = self._tell_of_old_default if relies_on_old_default(settings, "append_dot_mydomain") else None
+        self._local, self._remote = local_form(settings, tell), remote_form(settings)
         self._forms: dict[str, Form] = {"local": self._local, "remote": self._remote}
         self._classes = AddressClasses(settings, self._log)
         self._transports = {
@@ -55,6 +58,9 @@ class TrivialRewrite:
             if settings.flag("show_user_unknown_table_name")
             else "5.1.1 User unknown"
         )
+
+    def _tell_of_old_default(self, domain: str, completed: str) -> None:
+        self._log.info(compatibility.dot_appended(domain, completed))
 
     async def rewrite(self, context: str, address: str) -> str:
         """See Rewriter. An unknown context changes nothing."""

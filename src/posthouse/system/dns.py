@@ -10,7 +10,7 @@ import ipaddress
 import random
 import re
 import time
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
 import dns.exception
@@ -83,19 +83,7 @@ class Resolver:
 
     async def addresses(self, name: str, inet_protocols: Collection[str] = ("ipv4", "ipv6")) -> Result:
         """IPv4 and IPv6 addresses, as far as inet_protocols has them; a failure only where neither gives any."""
-        found: list[str | Mx] = []
-        trouble: NotFound | DnsFailed | None = None
-        secure, ttl, final = True, _MAX_TTL, name
-        for record_type in _address_types(inet_protocols):
-            result = await self.lookup(name, record_type)
-            if isinstance(result, Answer):
-                found += result.records
-                secure, ttl, final = secure and result.secure, min(ttl, result.ttl), result.name
-            elif trouble is None or isinstance(result, DnsFailed):
-                trouble = result
-        if found or trouble is None:
-            return Answer(final, "A", tuple(found), ttl, secure)
-        return trouble
+        return await addresses(self.lookup, name, inet_protocols)
 
     async def client_names(self, address: str, *, peername_lookup: bool = True) -> ClientNames:
         """The names of a client. peername_lookup False (smtpd_peername_lookup = no): nobody is asked."""
@@ -200,6 +188,25 @@ class Resolver:
         if len(data) > 2 and data[2] & 2:  # TC: the answer did not fit
             data = await ask_over_tcp(server, wire, seconds)
         return dns.message.from_wire(data, ignore_trailing=True)
+
+
+async def addresses(
+    lookup: Callable[[str, str], Awaitable[Result]], name: str, inet_protocols: Collection[str]
+) -> Result:
+    """IPv4 and IPv6 addresses by a resolver's lookup, as Resolver.addresses gives them."""
+    found: list[str | Mx] = []
+    trouble: NotFound | DnsFailed | None = None
+    secure, ttl, final = True, _MAX_TTL, name
+    for record_type in _address_types(inet_protocols):
+        result = await lookup(name, record_type)
+        if isinstance(result, Answer):
+            found += result.records
+            secure, ttl, final = secure and result.secure, min(ttl, result.ttl), result.name
+        elif trouble is None or isinstance(result, DnsFailed):
+            trouble = result
+    if found or trouble is None:
+        return Answer(final, "A", tuple(found), ttl, secure)
+    return trouble
 
 
 def _keep(cache: dict[Any, Any], key: Any, value: Any) -> None:

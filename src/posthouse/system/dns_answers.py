@@ -66,9 +66,13 @@ class NotFound:
         return _in_words(self)
 
 
+DROPS_ALL = "DNS reply filter drops all results"
+BAD_FILTER = "Invalid DNS reply filter syntax"
+
+
 @dataclass(frozen=True, slots=True)
 class DnsFailed:
-    """No answer, or none of use: ask again later."""
+    """No answer, or none of use: ask again later. reason is DROPS_ALL or BAD_FILTER where it is the filter's doing."""
 
     name: str
     type: str
@@ -84,6 +88,8 @@ Result = Answer | NotFound | DnsFailed
 
 
 def _in_words(result: NotFound | DnsFailed) -> str:
+    if result.reason in {DROPS_ALL, BAD_FILTER}:
+        return f"Error looking up name={result.name} type={result.type}: {result.reason}"
     service = f"Name service error for name={result.name} type={result.type}: {result.reason}"
     return f"Host or domain name not found. {service}"
 

@@ -6,11 +6,11 @@ The ssl module cannot ask clients for certificates and let those pass that it do
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives import hashes, serialization
 from OpenSSL import SSL, crypto
 
 from posthouse.system.tls import PeerCertificate, Protocols, certificate_of
@@ -56,7 +56,7 @@ def make_context(rules: ContextRules, pairs: list[Pair]) -> SSL.Context:
         _resumption(context, rules)
         _client_certificates(context, rules)
         if rules.dh_file:
-            context.load_tmp_dh(rules.dh_file)
+            _dh_parameters(context, rules.dh_file)
         if rules.curves:
             _curves(context, rules.curves)
         for pair in pairs:
@@ -85,27 +85,39 @@ def _client_certificates(context: SSL.Context, rules: ContextRules) -> None:
         return
     context.set_verify(SSL.VERIFY_PEER, lambda *_: True)  # what it is worth is judged afterwards
     if rules.authorities:
-        context.load_client_ca(rules.authorities.encode())
+        try:
+            context.load_client_ca(rules.authorities.encode())
+        except SSL.Error as error:
+            raise ValueError(f"cannot load authorities of clients from {rules.authorities}: {told(error)}") from error
+
+
+def _dh_parameters(context: SSL.Context, file: str) -> None:
+    try:
+        context.load_tmp_dh(file)
+    except SSL.Error as error:
+        raise ValueError(f"cannot load DH parameters from {file}: {told(error)}") from error
 
 
 def _curves(context: SSL.Context, names: str) -> None:
     own: Any = context
-    library: Any = SSL._lib  # type: ignore[attr-defined]  # noqa: SLF001  (no public way yet)
-    if library.SSL_CTX_set1_curves_list(own._context, names.encode()) != 1:  # noqa: SLF001
+    if _library().SSL_CTX_set1_curves_list(own._context, names.encode()) != 1:  # noqa: SLF001
         raise ValueError(f"unknown curve in {names}")
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """What a handshake led to. channel is tls-exporter (RFC 9266), b"" where there is none."""
+    """What a handshake led to. channels are its bindings by name (RFC 5929, RFC 9266); is_named: the certificate is
+    that of server_name, which the client asked for.
+    """
 
     version: str
     cipher: str
     bits: int
     group: str = ""
     server_name: str = ""
+    is_named: bool = False
     is_resumed: bool = False
-    channel: bytes = b""
+    channels: Mapping[str, bytes] = field(default_factory=dict)
     certificate: PeerCertificate = field(default_factory=PeerCertificate)
 
 
@@ -126,7 +138,7 @@ class TlsTransport(asyncio.Protocol):
     def __init__(self, context: SSL.Context, below: asyncio.Transport, above: asyncio.Protocol) -> None:
         self._tls = SSL.Connection(context, None)
         self._tls.set_accept_state()
-        self._below, self._above = below, above
+        self._context, self._below, self._above = context, below, above
         self._is_up = self._is_over = False
         self._shaken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -146,25 +158,28 @@ class TlsTransport(asyncio.Protocol):
         return self._session()
 
     def _session(self) -> Session:
-        tls = self._tls
+        tls, library, raw = self._tls, _library(), cast("Any", self._tls)._ssl  # noqa: SLF001
+        is_resumed, has_secret = bool(library.SSL_session_reused(raw)), bool(library.SSL_get_extms_support(raw))
         ders: list[bytes] = []
         own = tls.get_peer_certificate(as_cryptography=True)
         if own is not None:
             chain = [own, *(tls.get_peer_cert_chain(as_cryptography=True) or [])]
             ders = list(dict.fromkeys(found.public_bytes(serialization.Encoding.DER) for found in chain))
         try:
-            channel = tls.export_keying_material(b"EXPORTER-Channel-Binding", 32, b"")
-        except SSL.Error:
-            channel = b""
-        library: Any = SSL._lib  # type: ignore[attr-defined]  # noqa: SLF001
-        resumed = bool(library.SSL_session_reused(cast("Any", tls)._ssl))  # noqa: SLF001
-        try:
             group = tls.get_group_name() or ""
         except (NotImplementedError, AttributeError):
             group = ""
-        name = (tls.get_servername() or b"").decode("ascii", "replace")
-        version, bits = tls.get_protocol_version_name(), tls.get_cipher_bits() or 0
-        return Session(version, tls.get_cipher_name() or "", bits, group, name, resumed, channel, certificate_of(ders))
+        return Session(
+            version=tls.get_protocol_version_name(),
+            cipher=tls.get_cipher_name() or "",
+            bits=tls.get_cipher_bits() or 0,
+            group=group,
+            server_name=(tls.get_servername() or b"").decode("ascii", "replace"),
+            is_named=tls.get_context() is not self._context,
+            is_resumed=is_resumed,
+            channels=_channel_bindings(tls, has_master_secret=has_secret, is_resumed=is_resumed),
+            certificate=certificate_of(ders),
+        )
 
     # -- what comes from below
 
@@ -285,6 +300,31 @@ class TlsTransport(asyncio.Protocol):
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         return self._below.get_extra_info(name, default)
+
+
+def _library() -> Any:
+    return SSL._lib  # type: ignore[attr-defined]  # noqa: SLF001  (no public way yet)
+
+
+def _channel_bindings(tls: SSL.Connection, *, has_master_secret: bool, is_resumed: bool) -> dict[str, bytes]:
+    """What both ends know of this connection. tls-exporter is safe in TLS 1.3; before that it and tls-unique are where
+    the master secret is bound to the handshake (RFC 7627; RFC 9266, 4.2).
+    """
+    found: dict[str, bytes] = {}
+    is_new = tls.get_protocol_version_name() == "TLSv1.3"
+    if has_master_secret and not is_new:  # the first message "Finished": the client's, or in a short handshake ours
+        found["tls-unique"] = (tls.get_finished() if is_resumed else tls.get_peer_finished()) or b""
+    if has_master_secret or is_new:
+        try:
+            found["tls-exporter"] = tls.export_keying_material(b"EXPORTER-Channel-Binding", 32, b"")
+        except SSL.Error:
+            pass
+    own = tls.get_certificate(as_cryptography=True)
+    algorithm = None if own is None else own.signature_hash_algorithm
+    if own is not None and algorithm is not None:
+        weak = algorithm.name in ("md5", "sha1")
+        found["tls-server-end-point"] = own.fingerprint(hashes.SHA256() if weak else algorithm)
+    return found
 
 
 ChooseContext = Callable[[str], SSL.Context | None]

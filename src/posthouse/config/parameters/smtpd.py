@@ -215,7 +215,12 @@ PARAMETERS: tuple[Parameter, ...] = (
     integer("smtpd_soft_error_limit", "10", "After so many errors replies are delayed.", 1),
     time("smtpd_starttls_timeout", "${stress?{10}:{300}}s", "How long a TLS handshake with a client may take.", 1),
     time("smtpd_timeout", "${stress?{10}:{300}}s", "How long a client may take for a command, or to take a reply.", 1),
-    text("smtpd_upstream_proxy_protocol", "", "The protocol in which a load balancer names the real client."),
+    choice(
+        "smtpd_upstream_proxy_protocol",
+        "",
+        "The protocol in which a load balancer names the real client.",
+        ("haproxy",),
+    ),
     time("smtpd_upstream_proxy_timeout", "5s", "How long the load balancer may take to name the client.", 1),
     flag("smtpd_use_tls", "no", "Old form of smtpd_tls_security_level = may."),
     flag("strict_7bit_headers", "no", "Refuse mail with 8-bit characters in headers."),

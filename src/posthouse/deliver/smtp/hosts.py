@@ -10,11 +10,14 @@ import socket
 from posthouse.config.settings import Settings
 from posthouse.deliver.smtp.nexthop import NextHop
 from posthouse.deliver.smtp.peer import Peer
+from posthouse.lookup.dns_reply_filter import DnsReplyFilter, FilteredResolver
+from posthouse.lookup.maps import open_maps
 from posthouse.mail.outcome import Bounced, Deferred
 from posthouse.mail.status import Status
 from posthouse.rewrite.own_addresses import OwnAddresses
 from posthouse.services.house import House
-from posthouse.system.dns_answers import Answer, DnsFailed, NotFound
+from posthouse.system.dns import Resolver
+from posthouse.system.dns_answers import DROPS_ALL, Answer, DnsFailed, NotFound
 from posthouse.system.log import DaemonLog
 
 SMTP_PORT = 25
@@ -24,7 +27,8 @@ class HostFinder:
     """Finds peers by the settings of one smtp or lmtp service (prefix)."""
 
     def __init__(self, settings: Settings, house: House, prefix: str, log: DaemonLog) -> None:
-        self._dns, self._log, self._lmtp = house.dns, log, prefix == "lmtp"
+        self._log, self._lmtp = log, prefix == "lmtp"
+        self._dns = self._filtered(settings, house.dns, f"{prefix}_dns_reply_filter")
         self._own = OwnAddresses(settings)
         self._host_name = settings.text("myhostname")
         self._queue_directory = settings.text("queue_directory")
@@ -40,6 +44,10 @@ class HostFinder:
         self._shuffles = settings.flag(f"{prefix}_randomize_addresses")
         self._ignores_mx_errors = settings.flag("ignore_mx_lookup_error")
         self._defers_without_address = settings.flag(f"{prefix}_defer_if_no_mx_address_found")
+
+    def _filtered(self, settings: Settings, dns: Resolver, parameter: str) -> Resolver | FilteredResolver:
+        maps = open_maps(settings, parameter)
+        return dns if maps.empty else FilteredResolver(dns, DnsReplyFilter(parameter, maps, self._log))
 
     async def peers(self, hop: NextHop) -> list[Peer] | Deferred | Bounced:
         """The hosts in the order to try, or why there are none."""
@@ -63,8 +71,8 @@ class HostFinder:
         match answer:
             case Answer():
                 exchangers = answer.exchangers
-            case DnsFailed() if not self._ignores_mx_errors:
-                return _deferred("4.4.3", answer.text)
+            case DnsFailed(reason=reason) if not self._ignores_mx_errors or reason == DROPS_ALL:
+                return _dns_failure(answer)
             case _:
                 return await self._by_address(domain, port)
         if len(exchangers) == 1 and not exchangers[0].host:
@@ -95,7 +103,7 @@ class HostFinder:
             case Answer():
                 return self._in_order([Peer(host, text, port, preference=preference) for text in answer.texts])
             case DnsFailed():
-                return _deferred("4.4.3", answer.text)
+                return _dns_failure(answer)
             case NotFound():
                 if "native" in self._lookup_order:
                     return await self._native(host, port, preference)
@@ -151,6 +159,10 @@ def _literal(host: str) -> str:
         return str(ipaddress.ip_address(host))
     except ValueError:
         return ""
+
+
+def _dns_failure(answer: DnsFailed) -> Deferred:
+    return _deferred("4.7.0" if answer.reason == DROPS_ALL else "4.4.3", answer.text)
 
 
 def _deferred(dsn: str, text: str) -> Deferred:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from posthouse.errors import LookupFailed
 from posthouse.lookup.table import failure_warnings
 from posthouse.mail.status import Status
+from posthouse.maillog import compatibility
 from posthouse.policy import check as names
 from posthouse.policy.answer import PERMIT, Answer, Refuse, lookup_trouble
 from posthouse.policy.catalogue import Permits, restriction
@@ -25,6 +26,9 @@ async def permit_mynetworks(check: Check) -> Answer:
             check.means.log.warning(text)
         check.means.log.warning(f"mynetworks: {problem.table}: table lookup problem")
         raise lookup_trouble(check.client) from problem
+    own = check.means.own_hosts
+    if found and own is not None and not own.contains(request.client_name, request.client_address):
+        check.means.log.info(compatibility.subnet_client(check.client))
     return PERMIT if found else None
 
 
@@ -41,14 +45,18 @@ def permit_sasl_authenticated(check: Check) -> Answer:
 
 
 @restriction(permits=Permits.AUTHENTICATED_CLIENT)
-def permit_tls_all_clientcerts(check: Check) -> Answer:
-    """Permit clients whose certificate a trusted authority has issued."""
-    return PERMIT if "tls_trusted" in check.request.notes else None
+async def permit_tls_all_clientcerts(check: Check) -> Answer:
+    """Permit clients whose certificate a trusted authority has issued, or whose fingerprint is in relay_clientcerts."""
+    return PERMIT if "tls_trusted" in check.request.notes else await _permit_known_certificate(check)
 
 
 @restriction(permits=Permits.AUTHENTICATED_CLIENT)
 async def permit_tls_clientcerts(check: Check) -> Answer:
     """Permit clients whose certificate or public key has a fingerprint in relay_clientcerts."""
+    return await _permit_known_certificate(check)
+
+
+async def _permit_known_certificate(check: Check) -> Answer:
     request = check.request
     maps = check.means.maps("relay_clientcerts")
     for print_ in (request.ccert_fingerprint, request.ccert_pubkey_fingerprint):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 LOCALHOST = ("localhost", "127.0.0.1")
 
 
-def _endpoint(name: Any) -> tuple[str, str]:
+def endpoint(name: Any) -> tuple[str, str]:
     """(address, port) of a socket's name; a socket pair (sendmail -bs) counts as this host."""
     if not isinstance(name, tuple) or len(name) < 2:
         return "", ""
@@ -36,8 +36,8 @@ def client_shown(session: Session) -> str:
 
 async def greet(session: Session, peer: Any, own: Any) -> Reply | None:
     """Find the client's names, count it, ask policy, and send the greeting."""
-    address, port = _endpoint(peer)
-    server_address, server_port = _endpoint(own)
+    address, port = endpoint(peer)
+    server_address, server_port = endpoint(own)
     session.request = request = Request(
         client_address=address or LOCALHOST[1],
         client_port=port,

@@ -12,6 +12,7 @@ from posthouse.policy.request import Request
 from posthouse.protocols.smtp_server import Reply, refusal, refuse, softened
 from posthouse.receive.smtpd.checks import client_slots
 from posthouse.receive.smtpd.content_spool import ContentSpool
+from posthouse.receive.smtpd.verbs import NOOP_OK
 
 if TYPE_CHECKING:
     from posthouse.receive.smtpd.incoming import Incoming
@@ -51,6 +52,7 @@ class Conversation(asyncio.Protocol):
         "errors",
         "history",
         "incoming",
+        "is_after_login",
         "junk",
         "keyword_limits",
         "last_login",
@@ -78,6 +80,7 @@ class Conversation(asyncio.Protocol):
         self._out: list[bytes] = []
         self._busy, self._working, self._paused, self._delayed = True, False, False, False  # busy until the greeting
         self.closing = self.closed = self.noted = False
+        self.is_after_login = False  # the last command that was one was AUTH
         self.may_forward = False  # XFORWARD, by the address it really has
         self.chunk_state: str | None = None  # "open" or "failed" from the first BDAT on
         self.counts: dict[str, list[int]] = {}
@@ -117,12 +120,13 @@ class Conversation(asyncio.Protocol):
     def settle(self, verb: Verb | None, reply: Reply) -> None:
         """Send the reply and keep the books of successes and errors."""
         bad = reply.status.code >= 400 or reply.is_error
-        self.count(verb.word.lower() if verb else "unknown", good=not bad)
+        if reply is not NOOP_OK:
+            self.count(verb.word.lower() if verb else "unknown", good=not bad)
         self.send(reply)
         if bad:
             self.errors += 1
             self.blame(self.blamed or "protocol")
-        if verb is not None and verb.is_junk:
+        if reply is NOOP_OK or (verb is not None and verb.is_junk):
             if self.junk > self.service.limits.junk_commands:
                 self.errors += 1
             self.junk += 1
@@ -180,7 +184,7 @@ class Conversation(asyncio.Protocol):
         name = self.queue_id
         if not name and self.service.house.intake is not None:  # behind smtpd_proxy_filter it has none
             name = self.service.house.intake.new_queue_id()
-        return ContentSpool(f"{rules.queue_directory}/posthouse/spool", name, rules.size_limit)
+        return ContentSpool(self.service.spool_directory, name, rules.size_limit)
 
     def forget_transaction(self) -> None:
         """After RSET, HELO, and each message."""
@@ -196,6 +200,7 @@ class Conversation(asyncio.Protocol):
         request.sasl_sender = ""
         request.recipient_count = request.size = 0
         request.smtputf8, request.dsn_envid, request.instance = False, "", ""
+        request.header = None
 
     # -- the end
 

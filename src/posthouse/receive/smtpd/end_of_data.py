@@ -13,7 +13,7 @@ from posthouse.mail.envelope import Envelope, Origin
 from posthouse.mail.status import Status
 from posthouse.maillog import smtpd as lines
 from posthouse.protocols.smtp_server import Reply, ok, refuse
-from posthouse.receive.smtpd.checks import obey
+from posthouse.receive.smtpd.checks import log_note, obey_about_content
 from posthouse.receive.smtpd.milters import as_reply
 from posthouse.receive.smtpd.proxy_filter import pass_content
 from posthouse.receive.smtpd.queue_file_size import exceeds_limit
@@ -57,11 +57,11 @@ async def refuse_what_has_no_room(session: Session, transaction: Transaction, sp
     return None
 
 
-async def ask_policy(session: Session, transaction: Transaction, spool: ContentSpool) -> Reply | None:
+async def ask_policy(session: Session, transaction: Transaction, spool: ContentSpool) -> Reply | None:  # noqa: ARG001
     """smtpd_end_of_data_restrictions."""
-    session.request.size = spool.wire_size
-    recipient = transaction.recipients[0].address if len(transaction.recipients) == 1 else None
-    return await obey(session, session.service.gate.end_of_data(session.request), "END-OF-MESSAGE", recipient)
+    request = session.request
+    request.size, request.header = spool.wire_size, spool.header
+    return await obey_about_content(session, session.service.gate.end_of_data, "END-OF-MESSAGE")
 
 
 async def hand_to_cleanup(session: Session, transaction: Transaction, spool: ContentSpool) -> Reply | None:
@@ -71,6 +71,9 @@ async def hand_to_cleanup(session: Session, transaction: Transaction, spool: Con
     intake = session.service.house.intake
     if intake is None:
         raise RuntimeError("no intake")
+    if transaction.over_limit:
+        log_note(session, "hold", "END-OF-MESSAGE", transaction.over_limit, None)
+        transaction.hold = transaction.hold or ""
     submission = _submission(session, transaction, header, body)
     size = spool.wire_size
     chunked = transaction.chunks is not None
@@ -144,9 +147,7 @@ def _with_code(status: Status) -> Status:
 
 def _fields_on_top(session: Session, transaction: Transaction) -> bytes:
     """What PREPEND wants, and Received:."""
-    top = b""
-    if not session.service.stand_alone:  # there pickup(8) puts it on top
-        top = received_field(session, transaction, time.time())
+    top = received_field(session, transaction, time.time())
     if transaction.prepended:
         top = "".join(f"{field}\n" for field in transaction.prepended).encode("utf-8", "surrogateescape") + top
     return top

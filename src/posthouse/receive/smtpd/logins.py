@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import ipaddress
 import time
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING
 
 from posthouse.config.settings import Settings
 from posthouse.errors import LookupFailed
 from posthouse.lookup.match_list import AddressList, StringList
 from posthouse.sasl import open_login_service
-from posthouse.services.login import LoginDialogue, LoginPeer, Offer
+from posthouse.services.login import Answer, LoginDialogue, LoginPeer, Offer, Unavailable
 from posthouse.system.log import DaemonLog
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ FREE_FAILURES = 3  # failed logins of an address before answers come later and l
 LONGEST_DELAY_S = 15.0
 FORGET_AFTER_S = 600.0
 MOST_REMEMBERED = 10_000
+MOST_AT_ONCE = 100  # logins of an address that are being checked: whoever guesses does not keep others waiting
 
 
 class Logins:
@@ -41,6 +43,7 @@ class Logins:
         self.response_limit = settings.integer("smtpd_sasl_response_limit")
         self._words: dict[tuple[bool, tuple[Offer, ...]], tuple[str, ...]] = {}
         self._failures: dict[str, tuple[int, float]] = {}
+        self._under_way: dict[str, int] = {}
         self._next_warning = 0.0
 
     def is_open_to(self, session: Session) -> bool:
@@ -71,7 +74,7 @@ class Logins:
         """The names of the mechanisms that the security options let this session use."""
         options = self._options if session.tls is None else self._tls_options
         forbidden = {_FORBIDS[option] for option in options if option in _FORBIDS}
-        if session.tls is None or not session.tls.channel:
+        if not self._channels(session):
             forbidden.add("channel-binding")
         demanded = {_DEMANDS[option] for option in options if option in _DEMANDS}
         return [
@@ -93,17 +96,37 @@ class Logins:
             request.server_address,
             is_secured=tls is not None,
             has_trusted_certificate=tls is not None and tls.is_trusted,
-            channel=b"" if tls is None else tls.channel,
+            channels=self._channels(session),
         )
         return self._service.dialogue(peer)
+
+    def _channels(self, session: Session) -> Mapping[str, bytes]:
+        """What logins can be bound to; nothing where mechanisms that do so are not announced."""
+        if session.tls is None or not self._filter.contains("SCRAM-SHA-256-PLUS"):
+            return {}
+        return session.tls.found.channels
+
+    async def check(self, session: Session, ask: Callable[[], Awaitable[Answer]]) -> Answer:
+        """What ask() answers; without asking, that nobody knows, where too many of this client are being checked."""
+        network = _network(session.request.client_address)
+        count = self._under_way.get(network, 0)
+        if count >= MOST_AT_ONCE:
+            return Unavailable(f"{count} logins of this client are being checked already")
+        self._under_way[network] = count + 1
+        try:
+            return await ask()
+        finally:
+            self._under_way[network] -= 1
+            if not self._under_way[network]:
+                del self._under_way[network]
 
     def delay_after_failure(self, session: Session) -> float:
         """Seconds to wait before this failed login is answered: nothing at first, then more and more."""
         network, now = _network(session.request.client_address), time.monotonic()
-        count, last = self._failures.get(network, (0, now))
+        count, last = self._failures.pop(network, (0, now))
         count = 1 if now - last > FORGET_AFTER_S else count + 1
         if len(self._failures) >= MOST_REMEMBERED:
-            self._failures.clear()
+            del self._failures[next(iter(self._failures))]  # whose last failure is the longest ago
         self._failures[network] = (count, now)
         return 0.0 if count <= FREE_FAILURES else min(LONGEST_DELAY_S, 0.5 * 2.0 ** (count - FREE_FAILURES - 1))
 

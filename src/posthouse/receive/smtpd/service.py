@@ -20,14 +20,17 @@ from posthouse.receive.smtpd.arrival import banner
 from posthouse.receive.smtpd.client_counts import ClientLimits
 from posthouse.receive.smtpd.conversation import Conversation
 from posthouse.receive.smtpd.footer import Footers
+from posthouse.receive.smtpd.login_counts import LoginLimits
 from posthouse.receive.smtpd.logins import Logins
 from posthouse.receive.smtpd.milters import open_milters
+from posthouse.receive.smtpd.old_defaults import OldDefaults
 from posthouse.receive.smtpd.open_gate import OpenGate
 from posthouse.receive.smtpd.rewrite_context import RewriteContext
 from posthouse.receive.smtpd.rules import Limits, read_rules
 from posthouse.receive.smtpd.session import Session
 from posthouse.receive.smtpd.tls import open_tls_server
 from posthouse.receive.smtpd.transcript import Transcripts
+from posthouse.receive.smtpd.upstream_proxy import ProxiedSession, open_upstream_proxy
 from posthouse.receive.smtpd.verbs import all_verbs
 from posthouse.receive.smtpd.verbs.xclient import KEYWORD as XCLIENT
 from posthouse.receive.smtpd.verbs.xforward import KEYWORD as XFORWARD
@@ -45,7 +48,7 @@ GRACE = 10.0  # s that open sessions have when the service closes
 class SmtpdService:
     """All that the sessions of a service share. gate is asked about every command.
 
-    stand_alone is `sendmail -bs`: nothing is asked, and the message gets no Received: field here.
+    stand_alone is `sendmail -bs`: no restriction, milter or filter is asked.
     Raises ConfigError for settings that are no good, tables that cannot be opened among them.
     """
 
@@ -61,21 +64,23 @@ class SmtpdService:
         self.rules = read_rules(settings, service.name)
         self.verbs = all_verbs()
         self.stand_alone = stand_alone
+        self.spool_directory = f"{self.rules.queue_directory}/posthouse/spool"
         self.gate = gate or (OpenGate() if stand_alone else Gate(settings, house))
         self._transcripts = Transcripts(settings)
         self._notices: set[asyncio.Task[None]] = set()
         self.banner = banner(self.rules.banner)
         self.log = house.log(settings, "smtpd")
         self.tls = None if stand_alone else open_tls_server(settings, house, self.log)
-        self.wants_tls_first = self.tls is not None and self.tls.rules.is_required
         has_logins = settings.flag("smtpd_sasl_auth_enable") and not stand_alone
         self.logins = Logins(settings, self.log) if has_logins else None
         self.milters = None if stand_alone else open_milters(settings)
         self.proxy = None if stand_alone else proxy_rule(settings)
+        self.upstream_proxy = None if stand_alone else open_upstream_proxy(settings)
         self.limits: Limits = self.rules.limits
         self.stress = self.rules.stress
         self.command_filter: Maps | None = _maps(settings, "smtpd_command_filter")
         self.clients = ClientLimits(self.rules, settings, house)
+        self.login_limits = LoginLimits(settings, house)
         self.rewrite_context = RewriteContext(settings)
         self._footers = Footers(settings, self.rules)
         self._forbidden = StringList(settings, "smtpd_forbidden_commands")
@@ -84,15 +89,14 @@ class SmtpdService:
         self.xforward_hosts = _hosts(settings, "smtpd_authorized_xforward_hosts")
         self.verp_hosts = _hosts(settings, "smtpd_authorized_verp_clients")
         self._flush_domains = MatchList(settings, "fast_flush_domains")
+        self.old_defaults = OldDefaults(settings)
         self._bare_newline_exclusions: HostList | None = None
         if settings.knows("smtpd_forbid_bare_newline_exclusions"):
             self._bare_newline_exclusions = _hosts(settings, "smtpd_forbid_bare_newline_exclusions")
-        self._instances = 0
-        self._space: int | None = None
-        self._space_known_until = 0.0
+        self._instances = self._slots = 0
+        self._space: tuple[float, int | None] = (0.0, None)  # until when it is known, bytes
         self._sessions: set[Session] = set()
         self._free_slots: list[int] = []
-        self._slots = 0
         self._sweeper: asyncio.TimerHandle | None = None
         self._empty: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -104,8 +108,15 @@ class SmtpdService:
             self._loop = asyncio.get_running_loop()
         return self._loop
 
+    @property
+    def wants_tls_first(self) -> bool:
+        """smtpd_tls_security_level = encrypt."""
+        return self.tls is not None and self.tls.rules.is_required
+
     def protocol_factory(self) -> asyncio.Protocol:
         """A session, for loop.create_server or one end of a socket pair."""
+        if self.upstream_proxy is not None:
+            return ProxiedSession(self, self.upstream_proxy)
         return Session(self)
 
     @property
@@ -250,14 +261,15 @@ class SmtpdService:
     def free_space(self) -> int | None:
         """Bytes free in the queue's file system, looked at once a second; None where nobody knows."""
         now = self.loop.time()
-        if now >= self._space_known_until:
-            self._space_known_until = now + SWEEP
+        until, space = self._space
+        if now >= until:
             try:
                 found = os.statvfs(self.rules.queue_directory)
-                self._space = found.f_bavail * found.f_frsize
+                space = found.f_bavail * found.f_frsize
             except OSError:
-                self._space = None
-        return self._space
+                space = None
+            self._space = (now + SWEEP, space)
+        return space
 
     # -- time
 

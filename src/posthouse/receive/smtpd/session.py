@@ -219,10 +219,11 @@ class Session(Conversation):
             else:
                 self.settle(None, found)
             return
-        self.where = found.word
         if self.denied is not None and found.word != "QUIT":
             self.settle(found, refuse(503, "5.7.0", f"Error: access denied for {self.client}"))
-        elif self.tls is None and self.service.wants_tls_first and found.word not in BEFORE_TLS:
+            return
+        self.where = found.word
+        if self.tls is None and self.service.wants_tls_first and found.word not in BEFORE_TLS:
             self.settle(found, NEEDS_TLS)
         elif self.has_more_input() and self._is_ahead(found):
             self.settle(found, SYNCHRONIZATION)

@@ -185,7 +185,11 @@ class TlsServer:
         if self.rules.log_level >= 2 and tls.found.certificate.chain:
             session.log.info(f"{session.client}: {tls.certificate_line()}")
         if self.rules.log_level >= 1:
-            session.log.info(lines.tls_established(tls.trust_word, session.client, tls.described))
+            found = tls.found
+            if found.server_name and not found.is_named and not self._names.empty:
+                session.log.info(lines.tls_name_not_matched(found.server_name, session.client))
+            name = found.server_name if found.is_named else ""
+            session.log.info(lines.tls_established(tls.trust_word, session.client, tls.described, name))
 
     def refusal(self, session: Session) -> Reply | None:
         """After a handshake: why this client may not go on."""
@@ -202,6 +206,8 @@ class TlsServer:
 def open_tls_server(settings: Settings, house: House, log: DaemonLog) -> TlsServer | None:
     """For a service that has anything to do with TLS. Nothing raises here: mail comes in without TLS, too."""
     rules = read_tls_rules(settings)
+    if rules.level is Level.MAY and settings.flag("smtpd_tls_req_ccert"):
+        log.warning("Can't require client certs unless TLS is required")
     return None if rules.level is Level.NONE else TlsServer(settings, house, log, rules)
 
 

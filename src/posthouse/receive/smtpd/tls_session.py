@@ -23,10 +23,6 @@ class TlsSession:
     digest: str
 
     @property
-    def channel(self) -> bytes:
-        return self.found.channel
-
-    @property
     def trust_word(self) -> str:
         if not self.found.certificate.chain:
             return "Anonymous"
@@ -76,7 +72,7 @@ class TlsSession:
         if certificate.chain:
             request.ccert_fingerprint = certificate.fingerprint(self.digest)
             request.ccert_pubkey_fingerprint = certificate.public_key_fingerprint(self.digest)
-            request.notes["ccert_name"] = lines.printable(certificate.subject)  # trusted or not
+            request.notes["tls_subject"] = lines.printable(certificate.subject)
         if self.is_trusted:
             request.ccert_subject, request.ccert_issuer = certificate.subject, certificate.issuer
             request.notes["tls_trusted"] = "yes"

@@ -39,9 +39,12 @@ async def answer(session: Session, arguments: str) -> Reply:
     request.etrn_domain = ""
     if refused is not None:
         return refused
+    if service.stand_alone:
+        return _FAILED
     if service.house.flush is None or not service.flushes(domain):
         session.log.warning(lines.etrn_refused(session.client, domain))
         return refuse(459, "", f"<{domain}>: service unavailable")
+    service.old_defaults.note_flush(session, domain)
     if await service.house.flush(domain) is False:
         session.log.warning(lines.etrn_refused(session.client, domain))
         return _FAILED
