@@ -84,6 +84,14 @@ async def test_the_password_is_that_of_the_sender_or_the_host(more, sender, next
         assert shown(heard[0]) == user
 
 
+@pytest.mark.parametrize(("flag", "user"), [("yes", "ann"), ("no", "host")])
+async def test_lmtp_has_a_setting_of_its_own(flag, user):
+    more = PASSWORDS.replace("smtp_", "lmtp_") + f"lmtp_sender_dependent_authentication = {flag}\n"
+    async with server_that_says(b"235 2.7.0 in") as (connection, heard):
+        assert await log_in(connection, more, "ann@example.com", prefix="lmtp") is None
+        assert shown(heard[0]) == user
+
+
 async def test_or_that_of_the_next_hop():
     async with server_that_says(b"235 2.7.0 in") as (connection, heard):
         more = "smtp_sasl_password_maps = inline:{ {[mx.good.test]:587 = hop:pass-word} }\n"

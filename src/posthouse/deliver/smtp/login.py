@@ -28,7 +28,7 @@ class SaslClient:
     def __init__(self, settings: Settings, prefix: str) -> None:
         self.enabled = settings.flag(f"{prefix}_sasl_auth_enable")
         self._passwords = open_maps(settings, f"{prefix}_sasl_password_maps")
-        self.by_sender = settings.flag("smtp_sender_dependent_authentication") and prefix == "smtp"
+        self.by_sender = settings.flag(f"{prefix}_sender_dependent_authentication")
         self._soft = settings.flag(f"{prefix}_sasl_auth_soft_bounce")
         names = ("", "tls_", "tls_verified_")
         self._options = [
