@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, cast
 
 from cryptography.hazmat.primitives import hashes, serialization
@@ -116,8 +117,8 @@ def _curves(context: SSL.Context, names: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """What a handshake led to. channels are its bindings by name (RFC 5929, RFC 9266); is_named: the certificate is
-    that of server_name, which the client asked for.
+    """What a handshake led to. channels() finds its bindings, by name (RFC 5929, RFC 9266); is_named: the certificate
+    is that of server_name, which the client asked for.
     """
 
     version: str
@@ -127,7 +128,7 @@ class Session:
     server_name: str = ""
     is_named: bool = False
     is_resumed: bool = False
-    channels: Mapping[str, bytes] = field(default_factory=dict)
+    channels: Callable[[], Mapping[str, bytes]] = dict
     certificate: PeerCertificate = field(default_factory=PeerCertificate)
 
 
@@ -202,7 +203,7 @@ class TlsTransport(asyncio.Protocol):
             server_name=(tls.get_servername() or b"").decode("ascii", "replace"),
             is_named=tls.get_context() is not self._context,
             is_resumed=is_resumed,
-            channels=_channel_bindings(tls, has_master_secret=has_secret, is_resumed=is_resumed),
+            channels=cache(lambda: _channel_bindings(tls, has_master_secret=has_secret, is_resumed=is_resumed)),
             certificate=certificate_of(ders),
         )
 
