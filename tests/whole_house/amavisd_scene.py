@@ -101,6 +101,11 @@ class Amavisd(Daemon):
         self.conf.write_text(text)
 
     @property
+    def pid(self) -> int:
+        """Of its first process, where it has been started."""
+        return int((self.place / "home/pid").read_text())
+
+    @property
     def log(self) -> str:
         path = self.place / "home/log"
         return path.read_text(errors="replace") if path.exists() else ""
