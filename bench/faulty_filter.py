@@ -80,7 +80,7 @@ class SmtpFilter(socketserver.StreamRequestHandler):
     """Behind the queue or before it: to itself it is the same."""
 
     def handle(self) -> None:
-        self.sender, self.recipients, self.mark = b"", [], "?"
+        self.sender, self.recipients, self.mark, self.has_sender = b"", [], "?", False
         with contextlib.suppress(OSError):
             self._plan()
             if self._step("greeting", b"220 filter ESMTP"):
@@ -100,7 +100,12 @@ class SmtpFilter(socketserver.StreamRequestHandler):
         if verb == b"MAIL":
             self.sender, self.recipients = argument.split(b" ")[0], []
             self.mark = argument.partition(b"+")[2].partition(b"@")[0].decode() or self.mark
-            return self._step("MAIL", b"250 2.1.0 Ok")
+            go_on = self._step("MAIL", b"250 2.1.0 Ok")
+            self.has_sender = not self.has_refused
+            return go_on
+        if verb == b"RCPT" and not self.has_sender:
+            self.wfile.write(b"503 5.5.1 no sender\r\n")
+            return True
         if verb == b"RCPT":
             go_on = self._step("RCPT", b"250 2.1.5 Ok")
             if not self.has_refused:

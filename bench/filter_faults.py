@@ -205,7 +205,7 @@ def account(house: WholeHouse, weather: Weather, accepted: dict[str, str]) -> in
         totals["more than once, as the filter gave it back"] += 1 < len(copies) <= len(returns)
         near = any(map(weather.is_near_kill, copies + notices + returns + taken))
         totals["more than once after a kill"] += len(copies) > max(len(returns), 1) and near
-        # Given back twice explains itself; that a filter's killing makes the house try again shows in what was given back.
+        # A filter that was killed, and whose mail was tried again, shows in what was given back.
         explained = len(copies) <= max(len(returns), 1) and len(taken) <= 1 and len(notices) <= 1
         if state == "LOST" or not (explained or near):
             wrong.append(f"{mark} by {door}: {places} returned {returns} taken {taken}")
