@@ -36,7 +36,7 @@ RSPAMD_CONF = """\
 options {{
     pidfile = "{place}/pid"; rspamd_prefix = "{place}"; dbdir = "{place}";
     url_tld = "/usr/share/rspamd/effective_tld_names.dat";
-    gtube_patterns = "all"; disable_hyperscan = true; hs_cache_dir = "{place}"; filters = ""; local_addrs = "";
+    enable_test_patterns = true; disable_hyperscan = true; hs_cache_dir = "{place}"; filters = ""; local_addrs = "";
     dns {{ nameserver = ["127.0.0.1:9"]; timeout = 0.1s; retransmits = 1; }}
     history_rows = 10; enable_shutdown_workaround = false;
 }}

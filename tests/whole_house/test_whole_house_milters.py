@@ -80,7 +80,7 @@ def test_clamav_milter_quarantines_and_what_it_cannot_scan_waits(closed_house):
 
 
 @needs_rspamd
-def test_rspamd_refuses_and_marks(closed_house):
+def test_rspamd_refuses_marks_and_changes_subjects(closed_house):
     house = closed_house
     rspamd = Rspamd(house.place / "rspamd")
     configure(house, f"smtpd_milters = inet:127.0.0.1:{rspamd.port}\nmilter_mail_macros = i {{auth_authen}}\n")
@@ -89,8 +89,9 @@ def test_rspamd_refuses_and_marks(closed_house):
         house.send("info@example.org", "ham", "text\r\n")
         assert refusal(house, "spam", f"X{RSPAMD_PATTERN}")[0] == 554
         house.send("info@example.org", "doubtful", f"Y{RSPAMD_PATTERN}\r\n")
-        until(lambda: len(house.maildir("info")) == 2)
+        house.send("info@example.org", "suspicious", f"Z{RSPAMD_PATTERN}\r\n")
+        until(lambda: len(house.maildir("info")) == 3)
     messages = {message.partition("Subject: ")[2].partition("\n")[0]: message for message in house.maildir("info")}
-    assert set(messages) == {"ham", "doubtful"}
+    assert set(messages) == {"ham", "doubtful", "*** SPAM *** suspicious"}
     assert "\nX-Spam: Yes\n" in messages["doubtful"]
     assert "\nX-Spam: " not in messages["ham"]
