@@ -276,7 +276,7 @@ def _word(decision: Decision) -> str:
         case Kind.BAD_HEADER:
             return f"BAD-HEADER-{decision.fault}"
         case _:
-            return decision.kind.value
+            return str(decision.kind.value)
 
 
 def _words(decisions: Sequence[Decision], scan: Scan, fate: Fate) -> list[str]:

@@ -7,23 +7,23 @@ import gzip
 import io
 import lzma
 import struct
-import tarfile
 import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
-from typing import IO, BinaryIO, cast
+from typing import BinaryIO, cast
 
 from posthouse.filters.scanner.file_types import PEEK, short_types
 from posthouse.filters.scanner.limits import Budget, TooMuch
 from posthouse.filters.scanner.message_parts import Component, Path
+from posthouse.filters.scanner.tar_members import tar_members
 
 KINDS = frozenset(("zip", "gz", "bz2", "xz", "tar"))
 _PIECE = 1 << 16
 _MEMORY = 1 << 20  # bytes of an unpacked archive that are kept in memory
 _DIRECTORY_LIMIT = 4_000_000  # bytes of a zip's directory
 _BROKEN = (
-    zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, OSError, struct.error, ValueError,
+    zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAError, OSError, struct.error, ValueError,
     NotImplementedError, RuntimeError, OverflowError, IndexError, KeyError,
 )  # fmt: skip
 
@@ -64,7 +64,11 @@ def _zip(file: BinaryIO, path: Path, budget: Budget) -> Iterator[Path]:
         encrypted = ""
         for info in infos:
             budget.take_file()
-            budget.take_bytes(info.file_size)
+        try:
+            budget.take_bytes(sum(info.file_size for info in infos))
+        except TooMuch:  # the names are known all the same
+            yield from ((*path, Component("", (info.filename,))) for info in infos)
+            raise
         for info in infos:
             if info.flag_bits & 1:
                 encrypted = info.filename
@@ -90,14 +94,14 @@ def _look_at_directory(file: BinaryIO) -> None:
 
 
 def _tar(file: BinaryIO, path: Path, budget: Budget) -> Iterator[Path]:
-    with tarfile.open(fileobj=_Metered(file, budget), mode="r|") as archive:
-        for info in archive:
-            budget.take_file()
-            content = archive.extractfile(info) if info.isreg() else None
-            if content is None:
-                yield (*path, Component("", (info.name,)))
-            else:
-                yield from _member(cast("BinaryIO", content), info.name, path, budget, is_metered=True)
+    for name, begin, size in tar_members(file):
+        budget.take_file()
+        budget.take_bytes(size)
+        if size:
+            file.seek(begin)
+            yield from _member(cast("BinaryIO", _Stretch(file, begin, size)), name, path, budget)
+        else:
+            yield (*path, Component("", (name,)))
 
 
 def _single(file: BinaryIO, path: Path, budget: Budget) -> Iterator[Path]:
@@ -109,7 +113,7 @@ def _single(file: BinaryIO, path: Path, budget: Budget) -> Iterator[Path]:
     yield from _member(file, inner, path, budget)
 
 
-def _member(file: BinaryIO, name: str, path: Path, budget: Budget, *, is_metered: bool = False) -> Iterator[Path]:
+def _member(file: BinaryIO, name: str, path: Path, budget: Budget) -> Iterator[Path]:
     start = file.read(PEEK)
     kinds = short_types(start)
     inner = (*path, Component("", (name,) if name else (), kinds))
@@ -119,26 +123,26 @@ def _member(file: BinaryIO, name: str, path: Path, budget: Budget, *, is_metered
     with tempfile.SpooledTemporaryFile(_MEMORY) as unpacked:
         unpacked.write(start)
         while piece := file.read(_PIECE):
-            if not is_metered:
-                budget.take_bytes(len(piece))
-            budget.take_time()
+            budget.take_bytes(len(piece))
             unpacked.write(piece)
         unpacked.seek(0)
         yield from members(cast("BinaryIO", unpacked), inner, budget)
 
 
-class _Metered(io.RawIOBase):
-    """A file of which only so much is read: a tar's own headers can ask for any amount."""
+class _Stretch(io.RawIOBase):
+    """A part of a file, as a file; others may read in it meanwhile."""
 
-    def __init__(self, file: IO[bytes], budget: Budget) -> None:
-        self._file, self._budget = file, budget
+    def __init__(self, file: BinaryIO, begin: int, size: int) -> None:
+        self._file, self._at, self._left = file, begin, size
 
     def readable(self) -> bool:
         return True
 
     def read(self, size: int = -1) -> bytes:
-        if size < 0 or size > _MEMORY:
-            raise TooMuch("a tar archive with a header too large")
-        data = self._file.read(size)
-        self._budget.take_bytes(len(data))
+        self._file.seek(self._at)
+        data = self._file.read(self._left if size < 0 else min(size, self._left))
+        if not data and self._left and size:
+            raise EOFError("the archive ends too early")
+        self._at += len(data)
+        self._left -= len(data)
         return data

@@ -58,7 +58,7 @@ def _keys(component: Component) -> Iterator[str]:
 
 
 def find_banned(parts: tuple[Path, ...], rules: BannedRules) -> tuple[str, ...]:
-    """Of each part that is banned, what the log says: the part, and what it was in."""
+    """Of each part that is banned, what the log says: the part, and what it was in. Raises LookupFailed."""
     if rules.is_empty:
         return ()
     found: dict[str, None] = {}

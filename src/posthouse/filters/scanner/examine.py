@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from posthouse.errors import TemporaryFailure
+from posthouse.errors import LookupFailed, TemporaryFailure
 from posthouse.filters.scanner import bad_header
 from posthouse.filters.scanner.backends import AllDown, Group, Probe, Question, Warn
 from posthouse.filters.scanner.banned import find_banned
@@ -69,9 +69,12 @@ class Examiner:
         if self._rules.banned.is_empty or all(Kind.BANNED in personal.bypasses for personal in people):
             return Findings(bad_header=bad)
         contents = await self._contents(content)
-        return Findings(
-            banned=find_banned(contents.parts, self._rules.banned), unchecked=contents.unchecked, bad_header=bad
-        )
+        unchecked = contents.unchecked
+        try:
+            banned = find_banned(contents.parts, self._rules.banned)
+        except LookupFailed as failed:
+            banned, unchecked = (), f"names that cannot be looked up: {failed}"
+        return Findings(banned=banned, unchecked=unchecked, bad_header=bad)
 
     async def _contents(self, content: Content) -> Contents:
         if content.size <= AT_ONCE:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pcre2
 
+from posthouse.errors import LookupFailed
 from posthouse.filters.scanner.amavisd_conf import AmavisdConf, follow
 from posthouse.filters.scanner.amavisd_names import DEFAULT_MAPS
 from posthouse.filters.scanner.perl_values import NotSimple, Ref, Regex, RegexList, Value, is_text
@@ -65,7 +66,7 @@ class AccessList:
 
 @dataclass(frozen=True, slots=True)
 class Patterns:
-    """Regular expressions with a value each; they see the text as it is."""
+    """Regular expressions with a value each; they see the text as it is. Asking may raise LookupFailed."""
 
     rules: tuple[tuple[Any, Value], ...]
 
@@ -73,14 +74,15 @@ class Patterns:
         return next((value for _, value in self.matching(address)), None)
 
     def matching(self, text: str) -> Iterator[tuple[int, Value]]:
-        """The values of the rules that match, with their numbers. A match that costs too much is none."""
+        """The values of the rules that match, with their numbers. Raises LookupFailed for a match that costs too much."""
         data = text.encode("utf-8", "surrogateescape")
         for number, (code, value) in enumerate(self.rules):
             try:
-                if code.search(data):
-                    yield number, value
-            except pcre2.PatternError:
-                continue
+                matches = code.search(data) is not None
+            except pcre2.LibraryError as error:
+                raise LookupFailed("new_RE", f"rule {number + 1}: {error}") from error
+            if matches:
+                yield number, value
 
 
 Table = Constant | ByAddress | AccessList | Patterns
