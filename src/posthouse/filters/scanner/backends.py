@@ -6,10 +6,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from posthouse.errors import PosthouseError, ProtocolError
 from posthouse.filters.scanner.rules import BackendRules
@@ -52,13 +53,34 @@ class Backend:
     rests_until: float = 0.0
     is_probed: bool = field(default=False)
 
-    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        kind, _, rest = self.address.partition(":")
+    async def connect(self) -> socket.socket:
+        """A connected socket. Raises OSError."""
+        loop = asyncio.get_running_loop()
         async with asyncio.timeout(CONNECT_LIMIT_S):
+            kind, _, rest = self.address.partition(":")
             if kind in ("unix", "local") or self.address.startswith("/"):
-                return await asyncio.open_unix_connection(self.address if self.address.startswith("/") else rest)
+                path = self.address if self.address.startswith("/") else rest
+                return await _connected(socket.AF_UNIX, path)
             host, _, port = (rest if kind == "inet" else self.address).rpartition(":")
-            return await asyncio.open_connection(host.strip("[]"), int(port))
+            found = await loop.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)
+            for number, (family, _, _, _, address) in enumerate(found):
+                try:
+                    return await _connected(family, address)
+                except OSError:
+                    if number == len(found) - 1:
+                        raise
+        raise OSError("no address")
+
+
+async def _connected(family: int, address: Any) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(sock, address)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
 
 
 class Group:
@@ -110,29 +132,28 @@ class Group:
             self._warn(f"{self.name} {backend.address} rests for {self._rules.rest:g} s")
 
     async def _talk(self, backend: Backend, pieces: Iterable[bytes], most: int, limit: float) -> bytes:
-        """Send the pieces, close our half, and read all that comes back, at most so many bytes."""
+        """Send the pieces, close our half, and read all that comes back, at most so many bytes.
+
+        By the socket itself: a daemon may answer and hang up before it has read all, and that answer is wanted.
+        """
+        loop = asyncio.get_running_loop()
         async with asyncio.timeout(limit):
-            reader, writer = await backend.connect()
+            sock = await backend.connect()
             try:
-                # A daemon may answer and hang up before it has read all: the answer counts.
                 with contextlib.suppress(ConnectionError):
                     for piece in pieces:
-                        writer.write(piece)
-                        await writer.drain()
-                    if writer.can_write_eof():
-                        writer.write_eof()
-                return await _read(reader, most)
+                        await loop.sock_sendall(sock, piece)
+                    sock.shutdown(socket.SHUT_WR)
+                return await _read(sock, most)
             finally:
-                writer.close()
-                with contextlib.suppress(OSError):
-                    await writer.wait_closed()
+                sock.close()
 
 
-async def _read(reader: asyncio.StreamReader, most: int) -> bytes:
+async def _read(sock: socket.socket, most: int) -> bytes:
     """All until the end, which may be a reset behind the answer."""
-    data = b""
+    loop, data = asyncio.get_running_loop(), b""
     try:
-        while len(data) < most and (more := await reader.read(most - len(data))):
+        while len(data) < most and (more := await loop.sock_recv(sock, most - len(data))):
             data += more
     except ConnectionError:
         if not data:
