@@ -62,7 +62,7 @@ def _zip(file: BinaryIO, path: Path, budget: Budget) -> Iterator[Path]:
     with zipfile.ZipFile(file) as archive:
         infos = archive.infolist()
         encrypted = ""
-        for info in infos:
+        for _ in infos:
             budget.take_file()
         try:
             budget.take_bytes(sum(info.file_size for info in infos))

@@ -74,7 +74,7 @@ class Patterns:
         return next((value for _, value in self.matching(address)), None)
 
     def matching(self, text: str) -> Iterator[tuple[int, Value]]:
-        """The values of the rules that match, with their numbers. Raises LookupFailed for a match that costs too much."""
+        """The values of the rules that match, with their numbers. Raises LookupFailed for one that costs too much."""
         data = text.encode("utf-8", "surrogateescape")
         for number, (code, value) in enumerate(self.rules):
             try:
