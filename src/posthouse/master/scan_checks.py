@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from posthouse.config.check import Finding
+from posthouse.config.check import Finding, Severity
 from posthouse.config.master_cf import Service
 from posthouse.config.settings import Settings
 from posthouse.errors import ConfigError
@@ -27,7 +27,7 @@ def check_scanners(settings: Settings, services: Sequence[Service]) -> Iterator[
         for beyond in rules.beyond:
             if beyond.text not in told:
                 told.add(beyond.text)
-                severity = "warning" if "not understood" in beyond.why else "note"
+                severity: Severity = "warning" if "not understood" in beyond.why else "note"
                 yield Finding(severity, beyond.file, beyond.line, "posthouse_scan_amavisd_conf", beyond.why)
         yield from _check_service(service, view, rules, services)
 
