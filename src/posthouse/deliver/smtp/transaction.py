@@ -221,7 +221,7 @@ class Transaction:
         first = {"NAME": origin.client_name, "ADDR": origin.client_address, "PORT": origin.client_port}
         rest = {
             "HELO": origin.helo_name,
-            "IDENT": origin.identifier,
+            "IDENT": origin.identifier or self._letter.queue_id,
             "PROTO": origin.protocol_name,
             "SOURCE": origin.source,
         }
