@@ -26,7 +26,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from whole_house.amavisd_scene import Amavisd
+from whole_house.guide_amavisd_scene import Amavisd
 from whole_house.house_scene import WholeHouse, free_port, let_others_in, until
 
 GREETING = b"220 sink.example.com ESMTP\r\n"

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from whole_house.amavisd_scene import Amavisd, needs_amavisd
+from whole_house.guide_amavisd_scene import Amavisd, needs_amavisd
 from whole_house.house_scene import free_port, owner
 from whole_house.name_server_scene import HouseWithNames, name_server, needs_names
 from whole_house.scanner_scene import EICAR, GTUBE, Clamd, Spamd, needs_clamd, needs_spamd
