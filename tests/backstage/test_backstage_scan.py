@@ -152,7 +152,7 @@ def mail(text=b"\nhello\n", *names, sender="friend@sender.test", header=HEADER, 
 async def test_clean_mail_goes_on_with_a_mark_and_a_log_line(scanner):
     scan = await scanner()
     answer = await scan.take(mail())
-    assert answer.text == "from MTA(smtp:[127.0.0.1]:10025): 250 2.0.0 Ok: queued as DEADBEEF1"
+    assert answer.said.text == "from MTA(smtp:[127.0.0.1]:10025): 250 2.0.0 Ok: queued as DEADBEEF1"
     assert scan.hop.messages[0].content.header == b"X-Virus-Scanned: Posthouse at example.com\n" + HEADER
     assert scan.hop.messages[0].envelope.origin.identifier == "ID1"
     assert (
@@ -173,12 +173,12 @@ async def test_spam_is_refused_so_that_the_server_in_front_tells_the_sender(scan
 
 async def test_spam_is_bounced_unless_it_is_beyond_doubt_or_from_nobody(scanner):
     scan = await scanner(conf="$final_spam_destiny = D_BOUNCE; $sa_kill_level_deflt = 4; $sa_dsn_cutoff_level = 10;\n")
-    assert (await scan.take(mail(b"\ncheap\n"))).text.endswith(", BOUNCE")
+    assert (await scan.take(mail(b"\ncheap\n"))).said.text.endswith(", BOUNCE")
     assert [(name, status.dsn) for name, status in scan.bounces] == [("info@example.org", "5.7.0")]
     assert scan.front.kept[0].queue_id == "AB1"
     assert "Blocked SPAM {BouncedInbound}" in scan.log[0]
     for text, sender in ((b"\nGTUBE\n", "friend@sender.test"), (b"\ncheap\n", "")):
-        assert (await scan.take(mail(text, sender=sender))).text.endswith("DISCARD(bounce.suppressed)")
+        assert (await scan.take(mail(text, sender=sender))).said.text.endswith("DISCARD(bounce.suppressed)")
         assert "Blocked SPAM {NoBounceInbound}" in scan.log[-1]
     assert len(scan.bounces) == 1
 
@@ -187,7 +187,7 @@ async def test_a_virus_is_kept_aside_thrown_away_and_told(scanner):
     conf = "$QUARANTINEDIR = '/q';\n$virus_admin = 'root@example.org';\n$final_virus_destiny = D_DISCARD;\n"
     scan = await scanner(conf=conf)
     answer = await scan.take(mail(b"\nEICAR\n"))
-    assert answer.text.startswith("Ok, discarded, id=")
+    assert answer.said.text.startswith("Ok, discarded, id=")
     assert scan.vault.mails[0].path == "/q/"
     assert b"X-Amavis-Alert: INFECTED, message contains virus: Eicar-Test\n" in scan.vault.mails[0].head
     assert (
@@ -223,7 +223,7 @@ async def test_a_body_in_a_file_is_scanned_and_the_file_is_gone_afterwards(scann
         (tmp_path / "body").write_bytes(body)
         scan = await scanner()
         answer = await scan.take(mail(FilePart(str(tmp_path / "body"), 0, len(body))))
-        assert ("discarded" in answer.text) is (ending == b"EICAR\n")
+        assert ("discarded" in answer.said.text) is (ending == b"EICAR\n")
         assert not (tmp_path / "body").exists()
 
 
@@ -233,7 +233,7 @@ async def test_recipients_with_other_rules_get_other_mail(scanner):
         conf=f"{conf} @bypass_spam_checks_maps = (['bypass@example.org']); $final_spam_destiny = D_DISCARD;"
     )
     answer = await scan.take(mail(b"\ncheap\n", "info", "lover", "bypass"))
-    assert "queued as" in answer.text
+    assert "queued as" in answer.said.text
     sent = [(message.content.header, message.envelope.recipients) for message in scan.hop.messages]
     assert [b"X-Spam-Flag: YES" in header for header, _ in sent] == [True, False]
     assert "Passed SPAM {DiscardedInbound,RelayedTaggedInbound,RelayedInbound}" in scan.log[0]
@@ -265,7 +265,7 @@ async def test_over_smtp_a_refusal_among_acceptances_is_a_bounce(scanner):
     conf = "@spam_lovers_maps = (['lover@example.org']); $final_spam_destiny = D_REJECT; $sa_kill_level_deflt = 4;"
     scan = await scanner(conf=conf)
     answer = await scan.take(mail(b"\ncheap\n", "info", "lover"))
-    assert answer.text.endswith("but 1 REJECT")
+    assert answer.said.text.endswith("but 1 REJECT")
     assert [name for name, _ in scan.bounces] == ["info@example.org"]
     assert "{BouncedInbound,RelayedTaggedInbound}" in scan.log[0]
 
@@ -351,7 +351,7 @@ async def test_spamd_sees_the_beginning_of_large_mail(scanner):
 async def test_banned_names_and_bad_headers_need_no_daemon(scanner):
     scan = await scanner(None, None, conf="$final_bad_header_destiny = D_REJECT;", posthouse_scan_banned_names=".exe")
     part = b"Content-Type: a/b; name=x.exe\n"
-    assert "Ok, discarded" in (await scan.take(mail(header=HEADER + part))).text
+    assert "Ok, discarded" in (await scan.take(mail(header=HEADER + part))).said.text
     assert "Blocked BANNED (a/b,.asc,x.exe) {DiscardedInbound}" in scan.log[0]
     answer = await scan.take(mail(header=b"Subject: x\n"))
     assert (answer.status.dsn, answer.status.text.partition(" - ")[2]) == ("5.6.0", "BAD HEADER")

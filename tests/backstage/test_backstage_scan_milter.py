@@ -240,6 +240,17 @@ async def test_what_is_no_milter_protocol_ends_the_connection_with_a_line_in_the
         assert "milter: connection ended: " in server.milter.lines[-1]
 
 
+async def test_a_header_without_end_ends_the_connection(connect):
+    async with connect() as server:
+        await server.negotiate()
+        await server.envelope()
+        server.say(*[milter.header(b"X", b"y" * 60_000)] * 150)
+        with suppress(ConnectionError):
+            while await server.hear() is not None:
+                pass
+        assert "a header of more than 8000000 bytes" in server.milter.lines[-1]
+
+
 def test_a_spool_joins_what_was_cut_between_cr_and_lf(tmp_path):
     spool = MessageSpool(str(tmp_path), "name", 0)
     for piece in (b"a\r", b"\nb\r\nc\r", b"d", b"\r"):

@@ -32,6 +32,18 @@ def test_amavisd_conf_says_and_main_cf_has_the_last_word(tmp_path):
     assert rules_of(tmp_path, conf, posthouse_scan_forward="[192.0.2.1]:25").forward == "[192.0.2.1]:25"
 
 
+def test_levels_and_limits_of_main_cf_go_first_too(tmp_path):
+    conf = "$sa_kill_level_deflt = 5; $sa_spam_subject_tag = 'A '; $MAXFILES = 10; $sa_tag2_level_deflt = 4;"
+    rules = rules_of(
+        tmp_path, conf, posthouse_scan_kill_level="9", posthouse_scan_subject_tag="[M]", posthouse_scan_files_limit="20",
+        posthouse_scan_spamd="[::1]:783 inet:mx.example.com:1 /run/s unix:/run/t 192.0.2.1:2",
+    )  # fmt: skip
+    personal = rules.recipients.of("a@b", is_local=True)
+    assert (personal.levels.kill, personal.levels.tag2, personal.subject_tags[Kind.SPAMMY]) == (9.0, 4.0, "[M] ")
+    assert rules.limits.files == 20
+    assert len(rules.spamd.addresses) == 5
+
+
 def test_a_forward_method_by_lmtp_takes_the_lmtp_service(tmp_path):
     rules = rules_of(tmp_path, "$forward_method = 'lmtp:127.0.0.1:24';")
     assert (rules.forward, rules.transport) == ("[127.0.0.1]:24", "lmtp")
@@ -105,6 +117,8 @@ def test_the_socket_of_clamd_is_that_of_av_scanners_unless_main_cf_says_another(
         ("$forward_method = 'pipe:x';", {}, "is understood"),
         ("$banned_filename_re = new_RE(qr'(');", {}, "regex"),
         ("", {"posthouse_scan_kill_level": "much"}, "it is no number"),
+        ("", {"posthouse_scan_clamd": "clamd"}, "clamd: inet:host:port and unix:/path are understood"),
+        ("", {"posthouse_scan_spamd": "unix:relative"}, "are understood"),
         ("", {"posthouse_scan_amavisd_conf": "/no/such/file"}, "cannot read /no/such/file"),
     ],
 )

@@ -34,7 +34,7 @@ def test_mail_for_others_domains_has_no_spam_fields_and_no_tag():
 
 def test_between_the_levels_mail_has_its_score_only():
     added = additions(Findings(), decide(score=3.0, subject_tags=TAGS), Marks())
-    assert [name for name, _ in added.fields] == ["X-Spam-Score", "X-Spam-Level", "X-Spam-Status"]
+    assert [name for name, _ in added.fields] == ["X-Spam-Flag", "X-Spam-Score", "X-Spam-Level", "X-Spam-Status"]
     assert added.subject_tag == ""
 
 

@@ -60,10 +60,8 @@ async def test_an_intake_may_have_words_of_its_own(tmp_path):
     async with Scene(tmp_path) as scene:
 
         async def take(_):
-            return Accepted("Q1", "from MTA(smtp:[127.0.0.1]:10025): 250 2.0.0 Ok")
+            return Accepted("Q1", Status("2.5.0", 250, "Ok, id=1, BOUNCE"))
 
         scene.intake.take = take
         client = await scene.client()
-        await client.play(
-            f"{LHLO.replace('LHLO', 'EHLO')}{TO_DATA}S: 250 2.0.0 from MTA(smtp:[127.0.0.1]:10025): 250 2.0.0 Ok"
-        )
+        await client.play(f"{LHLO.replace('LHLO', 'EHLO')}{TO_DATA}S: 250 2.5.0 Ok, id=1, BOUNCE")

@@ -140,11 +140,11 @@ class Spamd(Daemon):
 
     def command(self) -> list[str]:
         place = self.place
-        who = ["-u", owner().pw_name] if os.getuid() == 0 else []
         return [
             SPAMD, "--local", "--nouser-config", f"--virtual-config-dir={place}/users/%u", "--max-children=2",
             f"--listen=127.0.0.1:{self.port}", "--allowed-ips=127.0.0.0/8", f"--configpath={place}/rules",
-            f"--siteconfigpath={place}/site", f"--helper-home-dir={place}/home", f"--syslog={place}/home/log", *who,
+            f"--siteconfigpath={place}/site", f"--helper-home-dir={place}/home", f"--syslog={place}/home/log",
+            f"--username={owner().pw_name}",
         ]  # fmt: skip
 
     @property

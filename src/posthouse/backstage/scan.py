@@ -178,8 +178,9 @@ class ScanIntake:
         sent = passage.those(Sent)
         first = statuses[sent[0]] if sent else statuses[0]
         refused = sum(status.is_permanent for status in statuses)
-        text = f"{first.text}, but {refused} REJECT" if refused and first.is_success else first.text
-        return Accepted(scan.queue_id, text)
+        if refused and first.is_success:
+            first = replace(first, text=f"{first.text}, but {refused} REJECT")
+        return Accepted(scan.queue_id, first)
 
     def _status(self, scan: Scan, decisions: Sequence[Decision], passage: _Passage, index: int) -> Status:
         """What one recipient comes to, for the client."""

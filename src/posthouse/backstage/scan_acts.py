@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from itertools import count
 
 from posthouse.config.settings import Settings
-from posthouse.errors import TemporaryFailure
+from posthouse.errors import LookupFailed, TemporaryFailure
 from posthouse.filters.scanner import notices
 from posthouse.filters.scanner.examine import Verdicts
 from posthouse.filters.scanner.judge import GRAVITY, Decision, Destiny, Kind
@@ -110,6 +110,8 @@ class ScanActs:
             domain = recipient.address.rpartition("@")[2].lower()
             if domain not in known:
                 resolved = await rewriter.resolve(envelope.sender, recipient.address)
+                if resolved.failed:
+                    raise LookupFailed(domain, "it is not known now whether the domain is local")
                 known[domain] = resolved.address_class is not AddressClass.DEFAULT
         return [known[recipient.address.rpartition("@")[2].lower()] for recipient in envelope.recipients]
 

@@ -34,6 +34,7 @@ IDLE_LIMIT_S = 7200.0  # a mail server keeps the connection as long as its clien
 PROGRESS_S = 30.0  # the mail server waits longer as long as it hears from us
 CLOSE_LIMIT_S = 10.0
 MOST_RECIPIENTS = 50_000
+MOST_HEADER = 8_000_000  # bytes
 _READ = 1 << 16
 _ACCEPT = grammar.answer(Verdict.ACCEPT)
 _CONTINUE = grammar.answer(Verdict.CONTINUE)
@@ -49,7 +50,15 @@ class _Message:
     recipients: list[Recipient] = field(default_factory=list)
     written: list[str] = field(default_factory=list)
     fields: list[grammar.Field] = field(default_factory=list)
+    header_size: int = 0
     queue_id: str = ""
+
+    def add_field(self, field: grammar.Field) -> None:
+        """One more. Raises ProtocolError for a header that is no end."""
+        self.header_size += len(field.name) + len(field.value)
+        if self.header_size > MOST_HEADER:
+            raise ProtocolError(f"milter: a header of more than {MOST_HEADER} bytes")
+        self.fields.append(field)
 
 
 class ScanMilter:
@@ -153,7 +162,7 @@ class _Connection:
                 self._note_words(event, words)
             case grammar.Field():
                 event = Event.HEADER
-                self._open().fields.append(told)
+                self._open().add_field(told)
             case grammar.Body(content, _):
                 event = Event.BODY
                 self._open().spool.add(content)

@@ -51,12 +51,12 @@ class Submission:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The message is on stable storage. text is what the client hears instead of "Ok: queued as", where it is set.
+    """The message is on stable storage. said is what the client hears instead of "Ok: queued as", where it is set.
     statuses, one for each recipient, are for a client that asked for them (LMTP); some may be refusals.
     """
 
     queue_id: str
-    text: str = ""
+    said: Status | None = None
     statuses: tuple[Status, ...] = ()
 
 

@@ -94,16 +94,20 @@ def _text(about: Subject, kind: Kind, client: str) -> list[str]:
 
 def quarantine_head(envelope: Envelope, decisions: Sequence[Decision], additions: Additions) -> bytes:
     """What stands before a message that is kept: whom it was from and for, and why it is here."""
-    blocked = ",\n\t".join(f"<{decision.recipient.address}>" for decision in decisions if not decision.is_passed)
-    everybody = ",\n\t".join(f"<{decision.recipient.address}>" for decision in decisions)
+    everybody = ",\n\t".join(_bracketed(decision.recipient.address) for decision in decisions)
+    blocked = ",\n\t".join(_bracketed(d.recipient.address) for d in decisions if not d.is_passed)
     lines = [
-        f"Return-Path: <{envelope.sender}>",
-        f"X-Envelope-From: <{envelope.sender}>",
+        f"Return-Path: {_bracketed(envelope.sender)}",
+        f"X-Envelope-From: {_bracketed(envelope.sender)}",
         f"X-Envelope-To: {everybody}",
         f"X-Envelope-To-Blocked: {blocked}".rstrip(),
         *(f"{name}: {value}".rstrip() for name, value in additions.fields),
     ]
     return "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape")
+
+
+def _bracketed(address: str) -> str:
+    return f"<{_one_line(address, 1000)}>"
 
 
 def _one_line(text: str, limit: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -14,10 +15,18 @@ from posthouse.filters.scanner.bad_header import Fault
 from posthouse.filters.scanner.banned import BannedRules
 from posthouse.filters.scanner.judge import Destiny, Kind, Levels
 from posthouse.filters.scanner.limits import Limits
-from posthouse.filters.scanner.lookups import Lookup, lookup_of
+from posthouse.filters.scanner.lookups import Constant, Lookup, lookup_of
 from posthouse.filters.scanner.perl_values import NotSimple
 from posthouse.filters.scanner.recipient_rules import WORDS, Fallback, RecipientRules
 from posthouse.filters.scanner.tagging import OWN_FIELDS, SPAM_FIELDS, Marks
+
+# What both files have a name for.
+_SAME = {
+    "tag_level": "$sa_tag_level_deflt", "tag2_level": "$sa_tag2_level_deflt", "kill_level": "$sa_kill_level_deflt",
+    "dsn_cutoff_level": "$sa_dsn_cutoff_level", "subject_tag": "$sa_spam_subject_tag", "timeout": "$sa_timeout",
+    "files_limit": "$MAXFILES", "levels_limit": "$MAXLEVELS", "expanded_limit": "$MAX_EXPANSION_QUOTA",
+}  # fmt: skip
+_ADDRESS = re.compile(r"(?:unix:|local:)?/\S+|(?:inet:)?(?:\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+):\d{1,5}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +97,9 @@ def read_amavisd_conf(settings: Settings) -> AmavisdConf:
     except OSError as error:
         problem = f"cannot read {error.filename}: {error.strerror}"
         raise ConfigError(problem, file=error.filename, parameter="posthouse_scan_amavisd_conf") from error
+    for word, name in _SAME.items():
+        if settings.is_set(f"posthouse_scan_{word}"):
+            conf.values.pop(name, None)  # main.cf has the last word
     return conf
 
 
@@ -158,6 +170,10 @@ def _clamd(settings: Settings, conf: AmavisdConf, recipients: RecipientRules) ->
 
 
 def _backend(settings: Settings, name: str, addresses: tuple[str, ...], limits: tuple[float, int]) -> BackendRules:
+    for address in addresses:
+        if not _ADDRESS.fullmatch(address):
+            text = f"posthouse_scan_{name}: {address}: inet:host:port and unix:/path are understood"
+            raise ConfigError(text, parameter=f"posthouse_scan_{name}")
     return BackendRules(
         addresses, *limits, settings.text(f"posthouse_scan_{name}_down"),
         settings.integer("posthouse_scan_failures_limit"), settings.seconds("posthouse_scan_rest_time"),
@@ -222,14 +238,12 @@ def _quarantines(settings: Settings, conf: AmavisdConf) -> dict[Kind, str]:
 
 
 def _admins(settings: Settings, conf: AmavisdConf) -> dict[Kind, Lookup]:
-    from posthouse.filters.scanner.lookups import Constant
-
-    usual = settings.text("posthouse_scan_admin")
+    usual, is_set = settings.text("posthouse_scan_admin"), settings.is_set("posthouse_scan_admin")
     found: dict[Kind, Lookup] = {}
     for word, kind in WORDS.items():
         name = "virus" if word == "unchecked" else word
         lookup = lookup_of(conf, f"{name}_admin_maps")
-        if usual and kind is not Kind.BAD_HEADER and not lookup.tables:
+        if usual and kind is not Kind.BAD_HEADER and (is_set or not lookup.tables):
             lookup = Lookup((Constant(usual),))
         found[kind] = lookup
     return found

@@ -81,7 +81,7 @@ def _spam_fields(decision: Decision, star: str) -> list[tuple[str, str]]:
         f"tests=[{tests}] autolearn=unavailable"
     )
     return [
-        *([("X-Spam-Flag", "YES")] if decision.marked else []),
+        ("X-Spam-Flag", "YES" if decision.marked else "NO"),
         ("X-Spam-Score", number(spam.score)),
         ("X-Spam-Level", star * min(int(max(spam.score, 0)), MAX_STARS)),
         ("X-Spam-Status", _folded("X-Spam-Status", status)),

@@ -84,8 +84,8 @@ async def hand_to_cleanup(session: Session, transaction: Transaction, spool: Con
                 transaction.answers = result.statuses
             session.errors = session.junk = 0
             session.blames = frozenset()
-            if isinstance(result, Accepted) and result.text:
-                return ok(result.text)
+            if isinstance(result, Accepted) and result.said is not None:
+                return Reply(result.said)
             return ok(f"Ok: {size} bytes queued as {queue_id}" if chunked else f"Ok: queued as {queue_id}")
         case Refused(status):
             session.blamed = "resource" if status.dsn == "4.3.1" else "policy"
