@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import re
@@ -14,6 +15,7 @@ from posthouse.mail.headers import ROLES, Role, divide, is_well_formed, limit_si
 from posthouse.maillog import cleanup as maillog
 from posthouse.services.intake import Skip
 
+AT_A_TIME = 200  # fields looked at before other mail gets its turn
 _HAS_ADDRESSES = Role.SENDER | Role.RECIPIENT
 _NOTED = re.compile(rb"^(received|message-id|resent-[a-z-]+):", re.IGNORECASE | re.MULTILINE)
 
@@ -29,7 +31,9 @@ async def clean_header(work: Work) -> None:
     if divided.rest:
         _move_to_body(work, divided.rest)
     kept: list[bytes] = []
-    for field in divided.fields:
+    for number, field in enumerate(divided.fields, 1):
+        if not number % AT_A_TIME:
+            await asyncio.sleep(0)
         field = limit_size(field, rules.header_size_limit)
         examined = checked and not work.unchecked
         results = await check_field(work, field, "header") if examined else (field,)

@@ -51,7 +51,9 @@ class SaslClient:
         if "AUTH" not in features.keywords:
             return None
         try:
-            allowed = [word for word in features.auth if await self._is_allowed(word)]
+            allowed = [
+                word for word in features.auth if not self._has_filter or await self._filter.matches(word.lower())
+            ]
             if not allowed:
                 self._log.warning(lines.no_mechanisms(peer.relay, features.auth))
             secret = await self._password(message.envelope.sender, peer.name, next_hop)
