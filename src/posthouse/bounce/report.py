@@ -82,7 +82,7 @@ def action_of(outcome: Outcome) -> str:
 def reason_of(entry: Entry) -> str:
     """What the reader is told about a recipient; success names the way it went."""
     text, relay = entry.outcome.status.text, entry.outcome.relay
-    is_plain = entry.action in ("failed", "delayed", "expanded") and not entry.traced
+    is_plain = entry.action in ("failed", "delayed") and not entry.traced
     return text if is_plain or relay == "none" else f"delivery via {relay}: {text}"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import pkgutil
 
-from posthouse.commands.postconf import Request, UsageError, warn
+from posthouse.commands.postconf import Request, warn
 from posthouse.commands.postconf_show import read_main
 
 

@@ -54,12 +54,14 @@ class Result:
 @dataclass(frozen=True, slots=True)
 class Report:
     """The results of a request, for each target at least one; a recipient that an alias expanded may have several, of
-    which any Deferred means "not done". destination_dead: the whole destination failed (the scheduler backs off).
+    which any Deferred means "not done". expanded: aliases that were replaced by their members, for who asked to hear of
+    success; no line of the log. destination_dead: the whole destination failed (the scheduler backs off).
     """
 
     results: tuple[Result, ...]
     destination_dead: Status | None = None
     extra: dict[str, str] = field(default_factory=dict)
+    expanded: tuple[Result, ...] = ()
 
 
 class DeliveryAgent(Protocol):

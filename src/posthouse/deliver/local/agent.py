@@ -11,6 +11,7 @@ from posthouse.deliver.local.delivery import LocalDelivery
 from posthouse.deliver.local.rules import read_rules
 from posthouse.deliver.loop_fields import delivered_to_fields
 from posthouse.lookup.maps import open_maps
+from posthouse.mail.outcome import Deferred
 from posthouse.services.command_lines import exported_environment
 from posthouse.services.delivery import DeliveryRequest, Report, Result
 from posthouse.services.house import House
@@ -33,6 +34,7 @@ class LocalAgent:
     async def deliver(self, request: DeliveryRequest) -> Report:
         seen = delivered_to_fields(request.message.content.header)
         results: list[Result] = []
+        expanded: list[Result] = []
         for target in request.targets:
             progress = Progress(request, target.index, target.recipient, seen, self._local.rules.duplicate_limit)
             recipient = target.recipient
@@ -40,7 +42,9 @@ class LocalAgent:
             attributes = Attributes(known, request.message.envelope.sender)
             await LocalDelivery(self._local, progress).deliver(attributes)
             results.extend(progress.results)
-        return Report(tuple(results))
+            if not any(isinstance(result.outcome, Deferred) for result in progress.results):
+                expanded.extend(progress.expanded)
+        return Report(tuple(results), expanded=tuple(expanded))
 
     async def close(self) -> None:
         """Nothing is kept."""

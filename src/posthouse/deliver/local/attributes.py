@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 
 from posthouse.mail.address import split_extension
 from posthouse.mail.envelope import Notify, Recipient
-from posthouse.mail.outcome import Outcome
+from posthouse.mail.outcome import Outcome, Sent
+from posthouse.mail.status import Status
 from posthouse.services.delivery import DeliveryRequest, Result
 from posthouse.system.users import User
 
@@ -48,6 +49,7 @@ class Progress:
     seen_fields: set[str]
     duplicate_limit: int
     results: list[Result] = field(default_factory=list)
+    expanded: list[Result] = field(default_factory=list)
     forwards: dict[tuple[str, str], list[Recipient]] = field(default_factory=dict)
     _seen: set[str] = field(default_factory=set)
 
@@ -72,6 +74,15 @@ class Progress:
         if recipient.original == recipient.address or attributes.sender != self.request.message.envelope.sender:
             recipient = replace(recipient, original="")
         self.results.append(Result(self.index, outcome, finished=time.time(), logged_recipient=recipient))
+
+    def note_expansion(self, recipient: Recipient, relay: str, inside: Attributes) -> None:
+        """An alias or a .forward file took the place of a recipient; who mails to a list with an owner hears no more
+        than that the list has it (RFC 3461, 5.2.7).
+        """
+        if recipient.notify & Notify.SUCCESS:
+            has_owner = inside.owner is not None and inside.sender == inside.owner
+            outcome = Sent(Status("2.0.0", 0, "alias expanded"), relay, expanded=not has_owner)
+            self.expanded.append(Result(self.index, outcome, logged_recipient=self.top))
 
     def take_all(self, attributes: Attributes, outcome: Outcome | list[Result]) -> None:
         """As take, for one outcome or for results that are complete."""

@@ -73,17 +73,8 @@ class LocalDelivery:
         if not local:
             self._add(attributes, Status("5.1.3", 0, "null username"))
             return
-        await self._deliver_local(
-            replace(
-                attributes,
-                local=local,
-                user=user,
-                extension=extension,
-                domain=domain,
-                delimiter=delimiter,
-                delivered=attributes.delivered or address,
-            )
-        )
+        known = replace(attributes, local=local, user=user, extension=extension, domain=domain, delimiter=delimiter)
+        await self._deliver_local(replace(known, delivered=attributes.delivered or address))
 
     async def _deliver_local(self, attributes: Attributes) -> None:
         """Aliases, then what belongs to the user."""
@@ -131,7 +122,9 @@ class LocalDelivery:
             self._local.log.warning(maillog.alias_loop(name))
             self._add(attributes, Status("5.4.6", 0, f"alias database loop for {name}"))
             return True
-        await self._deliver_members(await self._of_alias(attributes, alias), alias)
+        inside = await self._of_alias(attributes, alias)
+        self._progress.note_expansion(attributes.recipient, self._local.relay, inside)
+        await self._deliver_members(inside, alias)
         return True
 
     async def _of_alias(self, attributes: Attributes, alias: Alias) -> Attributes:
@@ -185,6 +178,7 @@ class LocalDelivery:
         inside = replace(inside, unmatched=kept, expanded_from=attributes.local, recipient=recipient)
         count = await self._deliver_all(inside, read_lines(file.data, self._rules.line_limit))
         if count:
+            self._progress.note_expansion(attributes.recipient, self._local.relay, inside)
             self._progress.is_first(f"forward-done {path}")
         return count > 0
 

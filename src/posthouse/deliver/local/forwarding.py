@@ -11,7 +11,7 @@ from posthouse.deliver.local.context import Local, is_question
 from posthouse.deliver.results import failed
 from posthouse.mail.address import quote_address
 from posthouse.mail.content import Content, FilePart
-from posthouse.mail.envelope import Notify, Recipient
+from posthouse.mail.envelope import Recipient
 from posthouse.mail.outcome import Outcome, Sent
 from posthouse.mail.status import Status
 from posthouse.services.delivery import Result
@@ -40,9 +40,10 @@ def note_forward(local: Local, progress: Progress, attributes: Attributes) -> Ou
 
 async def send_forwards(local: Local, progress: Progress) -> None:
     """Make the new messages, one for each sender and Delivered-To; their results are those of the recipient."""
+    top = replace(progress.top, notify=without_success(progress.top.notify)) if progress.top.notify else progress.top
     for (sender, delivered), recipients in progress.forwards.items():
         outcome = await _send(local, progress, sender, delivered, recipients)
-        progress.results.append(Result(progress.index, outcome, finished=time.time(), logged_recipient=progress.top))
+        progress.results.append(Result(progress.index, outcome, finished=time.time(), logged_recipient=top))
     progress.forwards.clear()
 
 
@@ -70,8 +71,7 @@ async def _send(local: Local, progress: Progress, sender: str, delivered: str, r
         os.unlink(body.path)
     if isinstance(answer, Refused):
         return failed(answer.status, local.relay)
-    expanded = bool(progress.top.notify & Notify.SUCCESS)
-    return Sent(Status("2.0.0", 0, f"forwarded as {answer.queue_id}"), local.relay, expanded=expanded)
+    return Sent(Status("2.0.0", 0, f"forwarded as {answer.queue_id}"), local.relay)
 
 
 def _own_body(body: bytes | FilePart, name: str) -> bytes | FilePart:

@@ -172,6 +172,7 @@ class Deliveries:
         if destination.not_before > now:
             self._later(destination.not_before - now, transport, destination)
         active.note(self._transports.log(transport.name).record(request, report.results))
+        active.reported += report.expanded
         if transport.has_work:
             self.dispatch(transport)
         active.pending -= 1
