@@ -54,11 +54,10 @@ async def apply_checks(work: Work, maps: Maps, name: str, subject: tuple[str, by
 
 
 def _log(work: Work, action: str, kind: str, text: bytes, argument: str) -> None:
-    recipient = work.first_recipient
     if kind == _MILTER_HEADER:
-        action, kind, recipient = f"milter-header-{action}", "header", work.last_recipient
+        action, kind = f"milter-header-{action}", "header"
     content = f"{kind} {text.decode('utf-8', 'replace')}"
-    addresses = (work.sender, recipient, argument)
+    addresses = (work.sender, work.last_recipient, argument)
     work.log.info(maillog.checked(work.queue_id, action, content, work.submission.envelope.origin, addresses))
 
 

@@ -45,6 +45,6 @@ def _check_encoding(work: Work, kind: ContentType | None, encoding: bytes) -> No
 
 def _refusal(work: Work, text: str, what: bytes) -> Exception:
     shown = what.decode("utf-8", "replace")
-    addresses = (work.sender, work.first_recipient)
+    addresses = (work.sender, work.last_recipient)
     work.log.info(maillog.mime_error(work.queue_id, f"{text}: {shown}", work.submission.envelope.origin, addresses))
     return work.refuse("5.6.0", 550, text)

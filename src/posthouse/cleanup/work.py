@@ -23,7 +23,7 @@ class Work:
     """What the steps read and change. context says how header addresses are completed ("" leaves headers alone).
 
     fields are the header's, without last LF; header_text holds the header until a step needs it divided.
-    first_recipient and last_recipient are for the log and for recipient_bcc_maps. present are the names of the fields
+    last_recipient is for the log and for recipient_bcc_maps. present are the names of the fields
     that matter. unchecked: a rule has exempted the message from further checks. refusal ends the work after the header,
     whose message id is logged all the same.
     """
@@ -46,7 +46,6 @@ class Work:
     redirect: str = ""
     refusal: PermanentFailure | TemporaryFailure | None = None
     content_filter: str = ""
-    first_recipient: str = ""
     resent: bool = False
     present: set[bytes] = field(default_factory=set)
     last_recipient: str = ""
