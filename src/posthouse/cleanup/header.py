@@ -42,7 +42,7 @@ async def clean_header(work: Work) -> None:
 
 
 async def _examine(work: Work, field: bytes) -> tuple[bytes, ...]:
-    """What header_checks leave of the field. A refusal waits for the end of the header: it may go back to its sender."""
+    """What header_checks leave of the field. A refusal waits for the end of the header, which may go back."""
     try:
         return await check_field(work, field, "header")
     except (TemporaryFailure, PermanentFailure) as failed:

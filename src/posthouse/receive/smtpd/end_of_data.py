@@ -123,6 +123,7 @@ async def end_message(session: Session) -> Reply | None:
         reply = await step(session, transaction, spool)
         if reply is not None:
             break
+    # Differs from Postfix: after a refusal by restrictions, too. Else the next mail would join this one's recipients.
     session.forget_transaction()
     session.xforward = None
     return reply
