@@ -201,3 +201,9 @@ def test_all_may_not_claim_to_be_others(check):
     code, findings, _ = check("smtpd_authorized_xclient_hosts = 0.0.0.0/0\n")
     assert code == 2
     assert "open relay: smtpd_authorized_xclient_hosts lets anybody" in findings[0]
+
+
+def test_a_class_without_a_list_is_fatal(check):
+    code, findings, _ = check("smtpd_restriction_classes = gone\nsmtpd_sender_restrictions = gone\n")
+    assert code == 2
+    assert any(one.endswith("fatal: restriction class `gone' needs a definition") for one in findings)
