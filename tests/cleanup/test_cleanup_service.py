@@ -354,3 +354,16 @@ async def test_each_address_of_a_list_is_completed_wherever_it_stands(tmp_path, 
 async def test_mail_to_nobody_goes_to_the_null_address_recipient(tmp_path):
     message = await Scene(tmp_path).take("Subject: x\n\n", to=("",))
     assert addresses(message) == ["MAILER-DAEMON@example.com"]
+
+
+async def test_a_check_names_the_last_recipient_in_the_log(tmp_path):
+    scene = Scene(tmp_path, "header_checks = static:WARN\n")
+    await scene.take("Subject: x\n\n", to=("a@x.test", "b@x.test"))
+    assert " to=<b@x.test> " in scene.log[0]
+
+
+async def test_what_is_refused_comes_with_what_cleanup_had_made_of_it(tmp_path):
+    scene = Scene(tmp_path, "header_checks = static:REJECT\n")
+    refused = await scene.take("Subject: x\n\n", sender="al", context="local")
+    assert (refused.status.dsn, refused.sender) == ("5.7.1", "al@example.com")
+    assert b"\nFrom: al@example.com\n" in refused.header

@@ -342,3 +342,9 @@ def test_a_key_that_does_not_belong_to_its_certificate_is_an_error(check, tmp_pa
     code, findings, _ = check(chain)
     assert code == 1
     assert findings[0].endswith("the private key does not belong to the certificate")
+
+
+def test_a_class_without_a_list_is_fatal(check):
+    code, findings, _ = check("smtpd_restriction_classes = gone\nsmtpd_sender_restrictions = gone\n")
+    assert code == 2
+    assert any(one.endswith("fatal: restriction class `gone' needs a definition") for one in findings)

@@ -69,9 +69,13 @@ class Discarded:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The message was not taken; nothing of it is kept."""
+    """The message was not taken; nothing of it is kept. sender and header are what cleanup had made of them, for who
+    sends it back (None: it came to nothing).
+    """
 
     status: Status
+    sender: str | None = None
+    header: bytes | None = None
 
 
 class Intake(Protocol):

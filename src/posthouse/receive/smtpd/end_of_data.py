@@ -134,6 +134,7 @@ async def end_message(session: Session) -> Reply | None:
             break
     if reply is not None and session.request.protocol_name == LMTP:
         reply = _answer_each(session, transaction, reply)
+    # Differs from Postfix: after a refusal by restrictions, too. Else the next mail would join this one's recipients.
     session.forget_transaction()
     session.xforward = None
     return reply
