@@ -47,7 +47,6 @@ def test_all_of_the_guides_assignments_are_read():
     assert conf.text("virus_admin") == "virusalert@example.com"
     assert conf.text("forward_method") == "smtp:[127.0.0.1]:10025"
     assert conf.text("final_spam_destiny") == "D_DISCARD"
-    assert conf.number("inet_socket_port", 0) == 10024
     assert [beyond.text for beyond in conf.beyond] == [
         "amavisd.conf, line 18: $mailfrom_notify_recip has no effect here"
     ]

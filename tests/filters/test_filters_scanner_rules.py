@@ -98,6 +98,22 @@ def test_who_is_told(tmp_path):
     assert (admins[Kind.SPAM].find("a@c"), admins[Kind.SPAM].find("a@b")) == ("s@c", None)
 
 
+def test_banned_rules_by_name_are_the_usual_ones_and_by_recipient_are_not_known(tmp_path):
+    usual = "$banned_filename_re = new_RE(qr'x');"
+    assert not rules_of(tmp_path, f"{usual} @banned_filename_maps = ('DEFAULT');").banned.is_empty
+    rules = rules_of(tmp_path, f"{usual} @banned_filename_maps = ({{'.c' => 'OTHER'}});")
+    assert rules.banned.is_empty
+    assert "rules by recipient are not known" in rules.beyond[-1].text
+
+
+def test_who_sends_notices_and_what_is_kept(tmp_path):
+    rules = rules_of(
+        tmp_path, "$mailfrom_notify_admin = 'v@b'; $mailfrom_notify_spamadmin = 's@b'; $mailfrom_to_quarantine = '';"
+    )
+    assert (rules.notice_senders[Kind.SPAM], rules.notice_senders[Kind.INFECTED]) == ("s@b", "v@b")
+    assert (rules.quarantine_sender, rules_of(tmp_path).quarantine_sender) == ("", None)
+
+
 def test_header_tests_can_be_chosen(tmp_path):
     assert rules_of(tmp_path, "%allowed_header_tests = ('8bit' => 1, 'missing' => 0);").header_faults == {
         Fault.EIGHT_BIT

@@ -8,11 +8,13 @@ import shutil
 import signal
 import socket
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from whole_house.house_scene import WholeHouse, free_port, owner, until
+from whole_house import house_scene
+from whole_house.house_scene import WholeHouse, free_port, owner
 
 # Each in two halves, so that this file itself is neither spam nor a virus.
 GTUBE = "XJS*C4JDBQADN1.NSBN3*2IDNEN*" + "GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X"
@@ -53,6 +55,11 @@ Foreground yes
 StreamMaxLength {most}
 SelfCheck 0
 """
+
+
+def until(is_so: Callable[[], object], limit: float = 90.0) -> None:
+    """Several daemons take part: on a busy machine that takes its time."""
+    house_scene.until(is_so, limit)
 
 
 class Daemon:

@@ -17,9 +17,8 @@ import pytest
 
 from posthouse.protocols import clamd, spamd
 from whole_house import scanner_scene
-from whole_house.house_scene import until
 from whole_house.postfix_scene import Postfix, needs_postfix
-from whole_house.scanner_scene import Clamd, ScannedHouse, Spamd, needs_clamd, needs_spamd
+from whole_house.scanner_scene import Clamd, ScannedHouse, Spamd, needs_clamd, needs_spamd, until
 
 HEAD = "From: Friend <friend@sender.test>\r\nDate: Sun, 22 Nov 2026 18:00:00 +0000\r\nMessage-ID: <{0}@sender.test>\r\n"
 LOGWATCH = "/usr/share/logwatch/scripts/services/amavis"
@@ -139,6 +138,7 @@ class TestWithBoth:
         until((house.mail / "sales").exists)
         assert "Subject: S: split" in (house.mail / "sales").read_text()
         assert house.maildir("info") == []
+        until(lambda: len(house.verdicts()) == 2)
         passed, blocked = house.verdicts()
         assert passed.startswith("Passed SPAM {DiscardedInbound,RelayedTaggedInbound}")
         assert "<friend@sender.test> -> <sales@example.org>" in passed
@@ -186,6 +186,7 @@ class TestWithBoth:
         with pytest.raises(smtplib.SMTPDataError, match="spam"):
             send(house, "spam", f"\r\n{scanner_scene.GTUBE}\r\n")
         until(lambda: house.maildir("info"))
+        until(lambda: len(house.verdicts()) == 3)
         assert "from MTA(smtp:[127.0.0.1]:" in next(line for line in house.log.splitlines() if "proxy-accept" in line)
         assert "[127.0.0.1]:" in house.verdicts()[0]
 
@@ -206,6 +207,7 @@ class TestWithBoth:
         assert scanner_scene.EICAR in kept
         notice = (house.mail / "sales").read_text()
         assert f"Subject: VIRUS ({scanner_scene.EICAR_NAME}) in mail FROM [127.0.0.1]" in notice
+        until(house.verdicts)
         assert "{DiscardedInbound,Quarantined}" in house.verdicts()[0]
         assert ", quarantine: virus-" in house.verdicts()[0]
 
@@ -222,6 +224,7 @@ class TestWithBoth:
         assert "Blocked BANNED (application/octet-stream,.zip,a.zip | .exe,.exe-ms,a/b/run.exe)" in house.verdicts()[0]
         send(house, "bomb", attachment("b.zip", bomb.getvalue()))
         until(lambda: house.maildir("info"))
+        until(lambda: len(house.verdicts()) == 2)
         assert house.verdicts()[1].startswith("Passed UNCHECKED {RelayedInbound}")
         assert "X-Amavis-Alert: UNCHECKED contents, archives that expand to too much" in house.maildir("info")[0]
 
@@ -235,6 +238,7 @@ class TestWithBoth:
         header = mail.partition("\n\n")[0]
         assert "X-Posthouse-Scan-Note: the first 65536 of " in header
         assert "bytes are too many to be scanned for viruses" in header.replace("\n ", " ")
+        until(house.verdicts)
         assert house.verdicts()[0].startswith("Passed UNCHECKED")
         assert ", Hits: 0, " in house.verdicts()[0]
         assert mail.endswith("cheap pills\n")
@@ -277,6 +281,7 @@ def test_whatever_comes_each_mail_arrives_and_what_was_not_seen_is_said(make, da
     for name, text in BAD_INPUT.items():
         send(house, name.replace(" ", "-"), text)
     until(lambda: len(house.maildir("info")) == len(BAD_INPUT), 60)
+    until(lambda: len(house.verdicts()) == len(BAD_INPUT))
     fates = {re.sub(r".*Message-ID: <([^@]+)@.*", r"\1", line): line.split(" {")[0] for line in house.verdicts()}
     assert fates["ten-thousand-parts"] == fates["a-thousand-levels"] == "Passed UNCHECKED"
     assert all(fate.startswith("Passed") for fate in fates.values())

@@ -12,8 +12,7 @@ import pytest
 
 from whole_house import scanner_scene
 from whole_house.amavisd_scene import Amavisd, needs_amavisd
-from whole_house.house_scene import until
-from whole_house.scanner_scene import Clamd, ScannedHouse, Spamd, needs_clamd, needs_spamd
+from whole_house.scanner_scene import Clamd, ScannedHouse, Spamd, needs_clamd, needs_spamd, until
 
 CONF = """\
 @local_domains_maps = ( [".example.org"] );

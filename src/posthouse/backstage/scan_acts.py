@@ -148,7 +148,9 @@ class ScanActs:
 
     async def _mail_aside(self, scan: Scan, address: str, head: bytes) -> None:
         content = Content(head + scan.content.header, self._own_body(scan.content.body))
-        await self._send(Envelope(scan.envelope.sender, (Recipient(address),)), content, NOT_KEPT)
+        sender = self.rules.quarantine_sender
+        sender = scan.envelope.sender if sender is None else sender
+        await self._send(Envelope(sender, (Recipient(address),)), content, NOT_KEPT)
 
     def _own_body(self, body: bytes | FilePart) -> bytes | FilePart:
         """A file gets a second name, which is another message's. Raises TemporaryFailure."""
@@ -211,7 +213,7 @@ class ScanActs:
             scan.envelope, scan.content, verdicts.decisions, verdicts.findings, scan.reference, quarantine
         )
         for number, admin in enumerate(dict.fromkeys(str(address) for address in found if address)):
-            sender = self.rules.notice_sender or f"postmaster@{self._host}"
+            sender = self.rules.notice_senders.get(worst.kind) or f"postmaster@{self._host}"
             letter = notices.Letter(sender, admin, mail_date(time.time()), self._host, f"{scan.mail_id}{number or ''}")
             content = notices.admin_notice(about, worst.kind, letter)
             try:

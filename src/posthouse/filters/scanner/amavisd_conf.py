@@ -52,7 +52,7 @@ class Beyond:
 
 @dataclass(slots=True)
 class AmavisdConf:
-    """values by name with sigil ("$mydomain"). clamd and spamd are back ends that it names."""
+    """values by name with sigil ("$mydomain"). clamd are the sockets that @av_scanners (has_scanners) names."""
 
     values: dict[str, Value] = field(default_factory=dict)
     beyond: list[Beyond] = field(default_factory=list)

@@ -30,29 +30,30 @@ DEFAULT_MAPS: dict[str, tuple[str, ...]] = (
     {f"{name}_maps": (f"%{name}", f"@{name}_acl", f"${name}_re") for name in _legacy}
     | {name: (f"${level}",) for name, level in LEVELS.items()}
     | {f"{kind}_admin_maps": (f"%{kind}_admin", f"${kind}_admin") for kind in KINDS}
-    | {f"{kind}_quarantine_to_maps": (f"${kind}_quarantine_to",) for kind in KINDS}
     | {"spam_subject_tag_maps": ("$sa_spam_subject_tag1",), "spam_subject_tag2_maps": ("$sa_spam_subject_tag",)}
-    | {"sa_username_maps": (), "banned_filename_maps": ("$banned_filename_re",), "mynetworks_maps": ("@mynetworks",)}
+    | {"sa_username_maps": (), "banned_filename_maps": ("$banned_filename_re",)}
 )
 
 _OTHERS = """
-$mydomain $myhostname $MYHOME $TEMPBASE $QUARANTINEDIR $forward_method $notify_method $X_HEADER_TAG $X_HEADER_LINE
-$sa_mail_body_size_limit $sa_timeout $sa_spam_level_char $sa_spam_modifies_subj $sa_spam_report_header
+$mydomain $myhostname $MYHOME $TEMPBASE $QUARANTINEDIR $forward_method $X_HEADER_TAG $X_HEADER_LINE
+$sa_mail_body_size_limit $sa_timeout $sa_spam_level_char $sa_spam_modifies_subj
 $undecipherable_subject_tag $mailfrom_notify_admin $mailfrom_notify_spamadmin $mailfrom_to_quarantine
-$hdrfrom_notify_admin $MAXLEVELS $MAXFILES $MIN_EXPANSION_QUOTA $MAX_EXPANSION_QUOTA $MIN_EXPANSION_FACTOR
+$MAXLEVELS $MAXFILES $MIN_EXPANSION_QUOTA $MAX_EXPANSION_QUOTA $MIN_EXPANSION_FACTOR
 $MAX_EXPANSION_FACTOR $remove_existing_x_scanned_headers $remove_existing_spam_headers $recipient_delimiter
-@av_scanners @av_scanners_backup @mynetworks %allowed_header_tests $inet_socket_port
+@av_scanners @mynetworks %allowed_header_tests
 """
 _EFFECTIVE = (
     frozenset(_OTHERS.split())
     | {f"@{name}" for name in DEFAULT_MAPS}
     | {name for names in DEFAULT_MAPS.values() for name in names}
     | {f"$final_{kind}_destiny" for kind in KINDS}
+    | {f"${kind}_quarantine_to" for kind in KINDS}
     | {f"${name}" for name in QUARANTINE_METHODS.values()}
 )
 
 # Programs, processes, sockets and logs of amavisd's own; a mail is treated the same without them.
 _HARMLESS_NAMES = """
+$inet_socket_port $notify_method
 $path $file $gzip $bzip2 $lzop $rpm2cpio $cabextract $uncompress $unfreeze $arc $unarj $unrar $zoo $lha $pax $cpio
 $ar $ripole $dspam $daemon_user $daemon_group $daemon_chroot_dir $max_servers $max_requests $child_timeout
 $log_level $log_recip_templ $log_templ $DO_SYSLOG $SYSLOG_LEVEL $LOGFILE $syslog_ident $syslog_facility

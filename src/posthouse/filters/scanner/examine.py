@@ -11,10 +11,10 @@ from posthouse.filters.scanner import bad_header
 from posthouse.filters.scanner.backends import AllDown, Group, Probe, Question, Warn
 from posthouse.filters.scanner.banned import find_banned
 from posthouse.filters.scanner.contents import Contents, look_through
-from posthouse.filters.scanner.judge import Case, Decision, Destiny, Findings, Kind, Personal, judge
+from posthouse.filters.scanner.judge import Case, Decision, Findings, Kind, Personal, judge
 from posthouse.filters.scanner.rules import ScanRules
 from posthouse.mail.content import Content, FilePart
-from posthouse.mail.envelope import Envelope, Recipient
+from posthouse.mail.envelope import Envelope
 from posthouse.mail.status import Status
 from posthouse.protocols import clamd, spamd
 
@@ -177,18 +177,6 @@ def _together(first: Findings, *others: Findings) -> Findings:
             (*first.notes, *other.notes),
         )
     return first
-
-
-def local_recipients(recipients: Iterable[Recipient], rules: ScanRules) -> list[bool] | None:
-    """By amavisd's @local_domains_maps; None where it says nothing."""
-    if not rules.recipients.knows_local:
-        return None
-    return [rules.recipients.is_local(recipient.address) for recipient in recipients]
-
-
-def is_blocked_for_all(decisions: Sequence[Decision]) -> bool:
-    """Whether nobody gets the message."""
-    return all(decision.destiny is not Destiny.PASS for decision in decisions)
 
 
 def pieces(content: Content) -> Iterator[bytes]:

@@ -15,8 +15,8 @@ from posthouse.filters.scanner.bad_header import Fault
 from posthouse.filters.scanner.banned import BannedRules
 from posthouse.filters.scanner.judge import Destiny, Kind, Levels
 from posthouse.filters.scanner.limits import Limits
-from posthouse.filters.scanner.lookups import Constant, Lookup, lookup_of
-from posthouse.filters.scanner.perl_values import NotSimple
+from posthouse.filters.scanner.lookups import Constant, Lookup, Patterns, compile_patterns, lookup_of
+from posthouse.filters.scanner.perl_values import NotSimple, RegexList
 from posthouse.filters.scanner.recipient_rules import WORDS, Fallback, RecipientRules
 from posthouse.filters.scanner.tagging import OWN_FIELDS, SPAM_FIELDS, Marks
 
@@ -46,8 +46,9 @@ class BackendRules:
 @dataclass(frozen=True, slots=True)
 class ScanRules:
     """forward is a next hop of smtp(8). quarantines: a Maildir, an address or "" for each kind; admins are told of what
-    was found, notices come from notice_sender. networks are those of the house's own clients (None: main.cf's).
-    header_faults are the kinds of bad headers that count. beyond is what of amavisd.conf has no effect.
+    was found, notices come from notice_senders; quarantine_sender sends what is kept by mail (None: its own sender).
+    networks are those of the house's own clients (None: main.cf's). header_faults are the kinds of bad headers that
+    count. beyond is what of amavisd.conf has no effect.
     """
 
     spamd: BackendRules
@@ -61,7 +62,8 @@ class ScanRules:
     marks: Marks
     quarantines: Mapping[Kind, str]
     admins: Mapping[Kind, Lookup]
-    notice_sender: str = ""
+    notice_senders: Mapping[Kind, str]
+    quarantine_sender: str | None = None
     in_archives: bool = True
     networks: tuple[str, ...] | None = None
     header_faults: frozenset[Fault] = frozenset(Fault)
@@ -128,7 +130,8 @@ def _rules(settings: Settings, conf: AmavisdConf) -> ScanRules:
         ),
         quarantines=_quarantines(settings, conf),
         admins=_admins(settings, conf),
-        notice_sender=conf.text("mailfrom_notify_admin"),
+        notice_senders=_notice_senders(conf),
+        quarantine_sender=conf.text("mailfrom_to_quarantine") if _is_defined(conf, "$mailfrom_to_quarantine") else None,
         in_archives=settings.flag("posthouse_scan_archives"),
         networks=conf.list("mynetworks") if conf.is_set("@mynetworks") else None,
         header_faults=_header_faults(conf, recipients),
@@ -210,7 +213,15 @@ def _banned(settings: Settings, conf: AmavisdConf, recipients: RecipientRules) -
     if recipients.bypasses_for_all(Kind.BANNED):
         return BannedRules()
     words = tuple(word.lower() for word in settings.items("posthouse_scan_banned_names"))
-    return BannedRules(words, lookup_of(conf, "banned_filename_maps"))
+    tables = lookup_of(conf, "banned_filename_maps").tables
+    patterns = [table for table in tables if isinstance(table, Patterns)]
+    if any(table == Constant("DEFAULT") for table in tables) and not patterns:
+        usual = conf.values.get("$banned_filename_re")
+        patterns = [compile_patterns(usual)] if isinstance(usual, RegexList) else []
+    elif len(patterns) < len(tables):
+        why = "@banned_filename_maps has no effect here but for its new_RE: rules by recipient are not known"
+        conf.beyond.append(Beyond("amavisd.conf", 0, why))
+    return BannedRules(words, Lookup(tuple(patterns)))
 
 
 def _limits(settings: Settings, conf: AmavisdConf) -> Limits:
@@ -247,6 +258,15 @@ def _admins(settings: Settings, conf: AmavisdConf) -> dict[Kind, Lookup]:
             lookup = Lookup((Constant(usual),))
         found[kind] = lookup
     return found
+
+
+def _notice_senders(conf: AmavisdConf) -> dict[Kind, str]:
+    usual = conf.text("mailfrom_notify_admin")
+    return dict.fromkeys(WORDS.values(), usual) | {Kind.SPAM: conf.text("mailfrom_notify_spamadmin") or usual}
+
+
+def _is_defined(conf: AmavisdConf, name: str) -> bool:
+    return conf.values.get(name) is not None
 
 
 def _header_faults(conf: AmavisdConf, recipients: RecipientRules) -> frozenset[Fault]:
