@@ -88,6 +88,7 @@ def test_a_file_that_stands_uuencoded_in_a_text_has_a_name():
         (bz2.compress(b"MZ"), "e.exe.bz2", [".exe,.exe-ms,e.exe"]),
         (lzma.compress(b"MZ"), "e.exe.xz", [".exe,.exe-ms,e.exe"]),
     ],
+    ids=["zip", "zip in zip", "tar", "tgz", "bz2", "xz"],
 )
 def test_members_of_archives(data, name, members):
     prefix = look(attached(data, name), in_archives=False)
