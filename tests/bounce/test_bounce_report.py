@@ -98,3 +98,14 @@ def test_a_mistake_in_a_template_file_is_named_with_its_line(text, line):
     with pytest.raises(ConfigError) as caught:
         parse_templates(text, "bounce.cf")
     assert (caught.value.file, caught.value.line) == ("bounce.cf", line)
+
+
+def test_a_report_that_was_asked_for_says_how_each_recipient_was_tried():
+    outcome = Bounced(Status("5.1.1", 0, "unknown user "), "local")
+    recipient = Recipient("a@b.test")
+    assert notice_line(Entry(recipient, outcome, "failed")) == "<a@b.test>: unknown user"
+    assert (
+        notice_line(Entry(recipient, outcome, "failed", traced=True)) == "<a@b.test>: delivery via local: unknown user"
+    )
+    no_relay = Bounced(Status("5.7.9", 0, "no mail for this"), "none")
+    assert notice_line(Entry(recipient, no_relay, "undeliverable", traced=True)) == "<a@b.test>: no mail for this"

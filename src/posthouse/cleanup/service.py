@@ -39,7 +39,7 @@ class CleanupService:
             await steps.run(work)
         except (TemporaryFailure, PermanentFailure) as failed:
             work.drop_file()
-            return Refused(failed.status)
+            return Refused(failed.status, work.sender, _header_of(work))
         except Exception:
             work.drop_file()
             self._log.error(f"{submission.queue_id}: {' | '.join(traceback.format_exc().splitlines())}")
@@ -76,7 +76,7 @@ class CleanupService:
 
 def _finish(work: Work) -> QueuedMessage:
     submission = work.submission
-    header = work.header if work.fields is None else b"".join(field + b"\n" for field in work.fields)
+    header = _header_of(work)
     recipients = tuple(work.recipients)
     if work.redirect:  # mail that is redirected sees no filter
         recipients = (Recipient(work.redirect, original=_original(work)),)
@@ -94,6 +94,10 @@ def _finish(work: Work) -> QueuedMessage:
     return QueuedMessage(
         submission.queue_id, submission.arrival, envelope, content, content.size, due=submission.arrival, hold=work.hold
     )
+
+
+def _header_of(work: Work) -> bytes:
+    return work.header if work.fields is None else b"".join(field + b"\n" for field in work.fields)
 
 
 def _original(work: Work) -> str:

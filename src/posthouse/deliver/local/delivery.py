@@ -74,17 +74,8 @@ class LocalDelivery:
         if not local:
             self._add(attributes, Status("5.1.3", 0, "null username"))
             return
-        await self._deliver_local(
-            replace(
-                attributes,
-                local=local,
-                user=user,
-                extension=extension,
-                domain=domain,
-                delimiter=delimiter,
-                delivered=attributes.delivered or address,
-            )
-        )
+        known = replace(attributes, local=local, user=user, extension=extension, domain=domain, delimiter=delimiter)
+        await self._deliver_local(replace(known, delivered=attributes.delivered or address))
 
     async def _deliver_local(self, attributes: Attributes) -> None:
         """Aliases, then what belongs to the user."""
@@ -147,11 +138,15 @@ class LocalDelivery:
             delivered=self._delivered(attributes),
         )
         owner = await owner_of(self._local, alias.name)
-        if attributes.recipient.notify & Notify.SUCCESS and not is_question(self._progress):
-            self._progress.take_unlogged(attributes, alias_expanded(self._local.relay, has_owner=owner is not None))
+        self._note_expansion(attributes, has_owner=owner is not None)
         if owner is not None:
             return replace(inside, owner=owner, sender=owner)
         return replace(inside, owner=None) if self._rules.reset_owner else inside
+
+    def _note_expansion(self, attributes: Attributes, *, has_owner: bool) -> None:
+        """For who asked to hear of success."""
+        if attributes.recipient.notify & Notify.SUCCESS and not is_question(self._progress):
+            self._progress.take_unlogged(attributes, alias_expanded(self._local.relay, has_owner=has_owner))
 
     async def _deliver_members(self, attributes: Attributes, alias: Alias) -> None:
         count = await self._deliver_all(attributes, read_destinations(alias.members))
@@ -188,6 +183,7 @@ class LocalDelivery:
         inside = replace(inside, unmatched=kept, expanded_from=attributes.local, recipient=recipient)
         count = await self._deliver_all(inside, read_lines(file.data, self._rules.line_limit))
         if count:
+            self._note_expansion(attributes, has_owner=False)
             self._progress.is_first(f"forward-done {path}")
         return count > 0
 

@@ -32,7 +32,7 @@ class SaslClient:
         self._prefix, self._log = prefix, log
         self.enabled = settings.flag(f"{prefix}_sasl_auth_enable")
         self._passwords = open_maps(settings, f"{prefix}_sasl_password_maps")
-        self.by_sender = settings.flag("smtp_sender_dependent_authentication") and prefix == "smtp"
+        self.by_sender = settings.flag(f"{prefix}_sender_dependent_authentication")
         self._soft = settings.flag(f"{prefix}_sasl_auth_soft_bounce")
         names = ("", "tls_", "tls_verified_")
         self._options = [
@@ -51,7 +51,9 @@ class SaslClient:
         if "AUTH" not in features.keywords:
             return None
         try:
-            allowed = [word for word in features.auth if await self._is_allowed(word)]
+            allowed = [
+                word for word in features.auth if not self._has_filter or await self._filter.matches(word.lower())
+            ]
             if not allowed:
                 self._log.warning(lines.no_mechanisms(peer.relay, features.auth))
             secret = await self._password(message.envelope.sender, peer.name, next_hop)
@@ -68,9 +70,6 @@ class SaslClient:
             status = Status("4.7.0", 0, f"{text} for this type of connection security")
             return Deferred(status, peer.relay, peer.name)
         return await self._log_in_by(connection, allowed, secret)
-
-    async def _is_allowed(self, mechanism: str) -> bool:
-        return not self._has_filter or await self._filter.matches(mechanism.lower())
 
     async def _log_in_by(self, connection: Connection, allowed: list[str], secret: str) -> Deferred | Bounced | None:
         user, _, password = secret.partition(":")

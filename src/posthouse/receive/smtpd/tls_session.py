@@ -72,7 +72,7 @@ class TlsSession:
         if certificate.chain:
             request.ccert_fingerprint = certificate.fingerprint(self.digest)
             request.ccert_pubkey_fingerprint = certificate.public_key_fingerprint(self.digest)
-            request.notes["tls_subject"] = lines.printable(certificate.subject)
+            request.notes["ccert_name"] = lines.printable(certificate.subject)  # trusted or not
         if self.is_trusted:
             request.ccert_subject, request.ccert_issuer = certificate.subject, certificate.issuer
             request.notes["tls_trusted"] = "yes"
