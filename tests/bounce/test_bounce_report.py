@@ -44,7 +44,9 @@ def test_control_characters_of_a_server_do_not_reach_the_reader():
 
 
 def test_the_fields_for_programs_name_server_and_answer():
-    assert status_fields(Entry(Recipient("gone@remote.test"), GONE, "failed"), smtputf8=False) == (
+    assert status_fields(
+        Entry(Recipient("gone@remote.test", original="gone@remote.test"), GONE, "failed"), smtputf8=False
+    ) == (
         "Final-Recipient: rfc822; gone@remote.test\nOriginal-Recipient: rfc822;gone@remote.test\nAction: failed\n"
         "Status: 5.1.1\nRemote-MTA: dns; mail.remote.test\n"
         "Diagnostic-Code: smtp; 550 5.1.1 <gone@remote.test> is gone\n"
