@@ -45,8 +45,8 @@ class BounceService:
 
     def __init__(self, settings: Settings, house: House) -> None:
         self._settings, self._house = settings, house
-        self._templates = load_templates(settings)
         self._log = house.log(settings, "bounce")
+        self._templates = load_templates(settings, self._log.warning)
         self._classes = {word.lower() for word in settings.items("notify_classes")}
         self._double_bounce = f"{settings.text('double_bounce_sender')}@{settings.text('myhostname')}"
 
@@ -92,16 +92,24 @@ class BounceService:
             return []
         if trace & (Trace.REPORT_ONLY | Trace.REPORT_DELIVERY):
             kind = "probe" if trace & Trace.REPORT_ONLY else ""
-            entries = [self._entry(message, result, self._traced_action(result, kind)) for result in results]
+            entries = [
+                self._entry(message, result, self._traced_action(result, kind))
+                for result in results
+                if not result.unlogged
+            ]
+            if not kind:
+                entries += self._successes(message, results)
             return await self._make(Notice(sender, "", self._templates["verify"], message, entries, with_body=False))
-        told = [
+        told = self._successes(message, results)
+        return await self._make(Notice(sender, "", self._templates["success"], message, told, with_body=False))
+
+    def _successes(self, message: QueuedMessage, results: list[Result]) -> list[report.Entry]:
+        """Of the recipients whose NOTIFY asks for it."""
+        return [
             self._entry(message, result, report.action_of(result.outcome))
             for result in results
-            if isinstance(result.outcome, Sent)
-            and not result.outcome.dsn_passed
-            and self._asked_success(message, result)
+            if self._asked_success(message, result)
         ]
-        return await self._make(Notice(sender, "", self._templates["success"], message, told, with_body=False))
 
     def _traced_action(self, result: Result, kind: str) -> str:
         if kind:
@@ -110,8 +118,11 @@ class BounceService:
 
     def _asked_success(self, message: QueuedMessage, result: Result) -> bool:
         outcome = result.outcome
-        asked = bool(self._recipient(message, result).notify & Notify.SUCCESS)
-        return asked and isinstance(outcome, Sent) and not outcome.dsn_passed
+        if not isinstance(outcome, Sent):
+            return False
+        if message.warned and self._settings.flag("confirm_delay_cleared"):
+            return True
+        return bool(self._recipient(message, result).notify & Notify.SUCCESS) and not outcome.dsn_passed
 
     def _recipient(self, message: QueuedMessage, result: Result) -> Recipient:
         return result.logged_recipient or message.envelope.recipients[result.index]
@@ -135,7 +146,7 @@ class BounceService:
             return []
         if not delimiters or self._settings.flag("disable_verp_bounces"):
             return [(sender, entries)]
-        return [(verp_sender(delimiters, sender, e.recipient.address), [e]) for e in entries]
+        return [(verp_sender(delimiters, sender, e.recipient.original or e.recipient.address), [e]) for e in entries]
 
     async def _to_postmaster(
         self, message: QueuedMessage, template: Template, entries: list[report.Entry], wanted: str, *, with_body: bool
@@ -231,6 +242,7 @@ class BounceService:
             mail_date(message.arrival),
             message.envelope.envid,
             message.envelope.smtputf8,
+            self._settings.text("mail_name"),
         )
         text = "" if notice.to_postmaster else expand(template, self._settings, self._log.warning)
         charset = template.charset

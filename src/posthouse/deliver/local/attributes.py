@@ -51,6 +51,11 @@ class Progress:
     forwards: dict[tuple[str, str], list[Recipient]] = field(default_factory=dict)
     _seen: set[str] = field(default_factory=set)
 
+    @property
+    def size(self) -> int:
+        """How much there is to show for the delivery: results, and addresses to forward to."""
+        return len(self.results) + sum(map(len, self.forwards.values()))
+
     def is_first(self, what: str) -> bool:
         """Whether this is seen for the first time; remembers at most duplicate_filter_limit things (0 no limit)."""
         key = what.lower()
@@ -69,9 +74,16 @@ class Progress:
         if outcome is None:
             return
         recipient = attributes.recipient
-        if recipient.original == recipient.address or attributes.sender != self.request.message.envelope.sender:
+        if attributes.sender != self.request.message.envelope.sender:
+            recipient = replace(recipient, original="", orcpt="")
+        elif recipient.original == recipient.address:
             recipient = replace(recipient, original="")
         self.results.append(Result(self.index, outcome, finished=time.time(), logged_recipient=recipient))
+
+    def take_unlogged(self, attributes: Attributes, outcome: Outcome) -> None:
+        """Add what only a notice of success tells of."""
+        now, recipient = time.time(), attributes.recipient
+        self.results.append(Result(self.index, outcome, finished=now, logged_recipient=recipient, unlogged=True))
 
     def take_all(self, attributes: Attributes, outcome: Outcome | list[Result]) -> None:
         """As take, for one outcome or for results that are complete."""

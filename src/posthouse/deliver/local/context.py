@@ -10,6 +10,7 @@ from posthouse.deliver.local.rules import LocalRules
 from posthouse.deliver.results import from_line, sender_field
 from posthouse.lookup.maps import Maps
 from posthouse.mail.address import quote_address
+from posthouse.mail.envelope import Notify
 from posthouse.mail.outcome import Outcome, Sent
 from posthouse.mail.status import Status
 from posthouse.services.house import House
@@ -54,11 +55,20 @@ class Local:
     def head(self, attributes: Attributes, kind: str, *, from_moment: float = 0.0) -> bytes:
         """The fields before a message for a "file" or "command"; with from_moment (Unix time, s) the From line too."""
         recipient = attributes.recipient
-        fields = f"X-Original-To: {quote_address(recipient.original or recipient.address)}\n"
+        fields = ""
+        if self.rules.keeps_original:
+            fields = f"X-Original-To: {quote_address(recipient.original or recipient.address)}\n"
         if kind in self.rules.delivered_header:
             fields += f"Delivered-To: {quote_address(attributes.delivered)}\n"
         line = from_line(attributes.sender, from_moment) if from_moment else b""
         return line + sender_field(attributes.sender) + fields.encode("utf-8", "surrogateescape")
+
+
+def tell_expanded(local: Local, progress: Progress, attributes: Attributes, *, has_owner: bool) -> None:
+    """What who asked for a notice of success hears of an alias: with an owner it is a list, where the trail ends."""
+    if attributes.recipient.notify & Notify.SUCCESS and not is_question(progress):
+        expanded = Sent(Status("2.0.0", 0, "alias expanded"), local.relay, expanded=not has_owner)
+        progress.take_unlogged(attributes, expanded)
 
 
 def identity_of(user: User) -> Identity:

@@ -11,7 +11,7 @@ from posthouse.deliver.local.context import Local, is_question
 from posthouse.deliver.results import failed
 from posthouse.mail.address import quote_address
 from posthouse.mail.content import Content, FilePart
-from posthouse.mail.envelope import Notify, Recipient
+from posthouse.mail.envelope import Recipient
 from posthouse.mail.outcome import Outcome, Sent
 from posthouse.mail.status import Status
 from posthouse.services.delivery import Result
@@ -64,14 +64,14 @@ async def _send(local: Local, progress: Progress, sender: str, delivered: str, r
         return failed(_UNABLE, local.relay)
     content = Content(fields.encode("utf-8", "surrogateescape") + message.content.header, body)
     skip = Skip.HEADER_BODY_CHECKS | Skip.MILTERS | Skip.AUTOMATIC_BCC | Skip.UNKNOWN_RECIPIENT_CHECKS
-    submission = Submission(envelope, content, now, queue_id, skip=skip)
+    submission = Submission(envelope, content, now, queue_id, skip=skip, mail_class="forward")
     answer = await intake.take(submission)
     if not isinstance(answer, Accepted) and isinstance(body, FilePart):
         os.unlink(body.path)
     if isinstance(answer, Refused):
         return failed(answer.status, local.relay)
-    expanded = bool(progress.top.notify & Notify.SUCCESS)
-    return Sent(Status("2.0.0", 0, f"forwarded as {answer.queue_id}"), local.relay, expanded=expanded)
+    # Who asked for a notice of success has heard of the alias; the rest is the new message's.
+    return Sent(Status("2.0.0", 0, f"forwarded as {answer.queue_id}"), local.relay, dsn_passed=True)
 
 
 def _own_body(body: bytes | FilePart, name: str) -> bytes | FilePart:
