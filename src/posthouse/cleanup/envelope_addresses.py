@@ -53,8 +53,10 @@ async def add_recipient(work: Work, recipient: Recipient) -> None:
 
 def _store(work: Work, recipient: Recipient) -> None:
     """Unless the same recipient is there already: same address, same original, same wishes for notices."""
-    original = recipient.original if work.rules.keeps_original else ""
+    original = recipient.original
     mark = (recipient.address.lower(), int(recipient.notify), original.lower(), recipient.orcpt.lower())
+    if not work.rules.keeps_original:
+        mark = (recipient.address.lower(), 0, "", "")
     if mark in work.seen:
         return
     if not work.rules.duplicate_limit or len(work.seen) < work.rules.duplicate_limit:

@@ -169,6 +169,7 @@ def _submission(session: Session, transaction: Transaction, header: bytes, body:
         redirect=transaction.redirect,
         extra_bcc=tuple(transaction.extra_bcc),
         milters=milters,
+        mail_class="smtpd",
     )
 
 
