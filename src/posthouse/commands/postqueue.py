@@ -12,6 +12,7 @@ from typing import Any
 from posthouse.commands import authorized_users
 from posthouse.commands.queue_command import Command, Fatal
 from posthouse.config.settings import Settings
+from posthouse.mail.address import quote_address
 from posthouse.queue import asking
 from posthouse.queue.queue_id import is_queue_id
 
@@ -97,9 +98,9 @@ def json_line(row: list[Any]) -> str:
         "arrival_time": int(arrival),
         "message_size": size,
         "forced_expire": forced,
-        "sender": sender or "MAILER-DAEMON",
+        "sender": quote_address(sender) or "MAILER-DAEMON",
         "recipients": [
-            {"address": address, "delay_reason": reason.strip()} if reason else {"address": address}
+            {"address": quote_address(address)} | ({"delay_reason": reason.strip()} if reason else {})
             for address, reason in recipients
         ],
     }
@@ -127,13 +128,14 @@ def _entry(row: list[Any], widths: tuple[int, int, int]) -> Iterator[str]:
     name, width, date = widths
     mark = "#" if forced else _MARKS.get(queue, "")
     when = time.ctime(arrival)[:date]
-    yield f"{queue_id + mark:<{name}} {size:>{width}} {when:>{date}} {_printable(sender or 'MAILER-DAEMON')}"
+    shown = _printable(quote_address(sender) or "MAILER-DAEMON")
+    yield f"{queue_id + mark:<{name}} {size:>{width}} {when:>{date}} {shown}"
     before = ""
     for address, reason in recipients:
         if reason and reason != before:
             yield f"{'(' + _printable(reason.strip()) + ')':>78}"
         before = reason
-        yield f"{'':<{name}} {'':>{width}} {'':>{date}} {_printable(address)}"
+        yield f"{'':<{name}} {'':>{width}} {'':>{date}} {_printable(quote_address(address))}"
     yield ""
 
 

@@ -31,7 +31,13 @@ if TYPE_CHECKING:
 
 HEADER_LIMIT = 1 << 20
 CHUNK = 1 << 20
-NEEDS_NO_RECIPIENT = {"d": "daemon", "i": "alias initialization", "p": "display queue", "s": "stand-alone SMTP"}
+NEEDS_NO_RECIPIENT = {
+    "d": "daemon",
+    "l": "daemon",
+    "i": "alias initialization",
+    "p": "display queue",
+    "s": "stand-alone SMTP",
+}
 NO_RECIPIENTS = "Recipient addresses must be specified on the command line or via the -t option"
 
 
@@ -86,12 +92,10 @@ def _warn_overridden(directory: str, *, with_postdrop: bool) -> None:
 
 def _refuse_directory(directory: str) -> None:
     """An ordinary user may name a configuration that root has approved of."""
-    from posthouse.config.settings import directory_of
-
     print(f"{program()}: error: unauthorized configuration directory name: {directory}", file=sys.stderr)
     names = ("alternate_config_directories", "multi_instance_directories")
     lines = " or ".join(f'"{name} = {directory}"' for name in names)
-    raise Stop(f"specify {lines} in {directory_of()}/main.cf")
+    raise Stop(f"specify {lines} in /etc/postfix/main.cf")
 
 
 def _directory_among(words: list[str]) -> str | None:
@@ -115,7 +119,9 @@ def _do(options: Options, settings: Settings) -> int:
         raise Stop("-t option cannot be used with -bv")
     if options.extracts and options.mode != "m":
         raise Stop("-t can be used only in delivery mode")
-    if options.queue is not None and options.mode == "m" and not options.recipients and not options.extracts:
+    if options.mode in "hH" or (options.queue or "")[:1].isdigit():
+        return EX_OK  # queue runs in intervals, a status of hosts: what the mail system sees to by itself
+    if options.queue is not None and options.mode == "m":
         return _flush(options, settings)
     if options.mode in NEEDS_NO_RECIPIENT and options.recipients:
         raise Stop(f"{NEEDS_NO_RECIPIENT[options.mode]} mode requires no recipient")
@@ -124,7 +130,7 @@ def _do(options: Options, settings: Settings) -> int:
             return _other("postqueue", ["-c", settings.config_directory, "-p"])
         case "i":
             return _newaliases(options, settings)
-        case "d":
+        case "d" | "l":
             _other("postfix", ["-c", settings.config_directory, "start"])
             return EX_OK  # as Postfix, which starts it in the background
         case "s":
@@ -147,6 +153,10 @@ def _other(command: str, words: list[str]) -> int:
 
 
 def _flush(options: Options, settings: Settings) -> int:
+    """Have mail tried now. Raises Stop."""
+    if options.recipients:
+        what = "queue_id" if options.queue_id else "site" if options.site else "queue mode"
+        raise Stop(f"flush {what} requires no recipient")
     words = ["-c", settings.config_directory]
     if options.queue_id:
         return _other("postqueue", [*words, "-i", options.queue_id])
@@ -182,10 +192,9 @@ def submit(options: Options, settings: Settings, stdin: BinaryIO | None = None) 
         from posthouse.protocols.header_recipients import recipients_of
         from posthouse.protocols.smtp_data import end_of_header
 
-        found = recipients_of(start[: end_of_header(start)])
-        if not found:
+        recipients = [*recipients, *recipients_of(start[: end_of_header(start)])]
+        if not recipients:
             raise Stop(f"{who}: No recipient addresses found in message header")
-        recipients = [*recipients, *found]
     envelope = _envelope(options, settings, sender, login, recipients)
     _leave(settings, envelope, chain([start], content), who)
     if options.mode == "v" or options.verbose:
