@@ -243,7 +243,7 @@ def query_all(run: Run, keys: Iterable[str]) -> int:
         for table in tables:
             value = ask(table, key)
             if value is not None:
-                print(f"{key}\t{shown_value(run, value)}")
+                print(run.command.shown(key, shown_value(run, value)))
                 code = 0
                 break
     return code

@@ -9,6 +9,7 @@ _TYPE = re.compile(
     rb"^content-type:[ \t\r\n]*([a-z0-9!#$&^_.+-]+)/([^;\s]*)((?:[^\n]|\n[ \t])*)", re.IGNORECASE | re.MULTILINE
 )
 _BOUNDARY = re.compile(rb';\s*boundary\s*=\s*(?:"([^"]*)"|([^;\s]*))', re.IGNORECASE)
+_DECLARED = re.compile(rb"^content-transfer-encoding:\s*(?:8bit|binary)", re.IGNORECASE | re.MULTILINE)
 MAX_DEPTH = 100
 _LINE_LIMIT = 76
 
@@ -24,10 +25,12 @@ def downgrade(header: bytes, body: bytes, depth: int = 0) -> tuple[bytes, bytes]
         boundary = _BOUNDARY.search(kind[3])
         name = (boundary[1] or boundary[2] or b"") if boundary else b""
         if name:
-            return _set_encoding(header, b"7bit"), blank + _multipart(text, name, depth)
+            return _seven_bit(header), blank + _multipart(text, name, depth)
     if major == b"message" and minor in (b"rfc822", b"global"):
         inner = _split(text)
-        return _set_encoding(header, b"7bit"), blank + b"".join(downgrade(*inner, depth + 1))
+        return _seven_bit(header), blank + b"".join(downgrade(*inner, depth + 1))
+    if not _DECLARED.search(header):
+        return header, body
     return _set_encoding(header, b"quoted-printable"), blank + quoted_printable(text)
 
 
@@ -52,6 +55,11 @@ def _multipart(text: bytes, boundary: bytes, depth: int) -> bytes:
 def _preamble(text: bytes) -> bytes:
     """Text outside the parts is for nobody; what is 8-bit in it becomes "?"."""
     return text if text.isascii() else text.decode("ascii", "replace").replace("\ufffd", "?").encode()
+
+
+def _seven_bit(header: bytes) -> bytes:
+    """The header of a compound part; it says nothing of its encoding where it said nothing before."""
+    return _set_encoding(header, b"7bit") if _ENCODING.search(header) else header
 
 
 def _set_encoding(header: bytes, encoding: bytes) -> bytes:

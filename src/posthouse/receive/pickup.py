@@ -230,6 +230,7 @@ class Pickup:
             queue_id=queue_id,
             cleanup_service=self._settings.text("cleanup_service_name"),
             skip=self._skip,
+            mail_class="sendmail",
         )
         is_kept = False
         try:

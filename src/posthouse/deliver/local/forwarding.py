@@ -65,13 +65,14 @@ async def _send(local: Local, progress: Progress, sender: str, delivered: str, r
         return failed(_UNABLE, local.relay)
     content = Content(fields.encode("utf-8", "surrogateescape") + message.content.header, body)
     skip = Skip.HEADER_BODY_CHECKS | Skip.MILTERS | Skip.AUTOMATIC_BCC | Skip.UNKNOWN_RECIPIENT_CHECKS
-    submission = Submission(envelope, content, now, queue_id, skip=skip)
+    submission = Submission(envelope, content, now, queue_id, skip=skip, mail_class="forward")
     answer = await intake.take(submission)
     if not isinstance(answer, Accepted) and isinstance(body, FilePart):
         os.unlink(body.path)
     if isinstance(answer, Refused):
         return failed(answer.status, local.relay)
-    return Sent(Status("2.0.0", 0, f"forwarded as {answer.queue_id}"), local.relay)
+    # Who asked for a notice of success has heard of the alias; the rest is the new message's.
+    return Sent(Status("2.0.0", 0, f"forwarded as {answer.queue_id}"), local.relay, dsn_passed=True)
 
 
 def _own_body(body: bytes | FilePart, name: str) -> bytes | FilePart:

@@ -15,6 +15,8 @@ from posthouse.mail.status import Status
 from posthouse.protocols.smtp_client import ServerReply, xtext
 from posthouse.services.delivery import Target
 
+_NO_SMTPUTF8 = "5.6.7"
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -80,7 +82,7 @@ class Transaction:
         unfit = self._size_refusal() or self._utf8_refusal()
         if unfit:
             self._all(unfit)
-            self._exchange.usable = False
+            self._exchange.usable = unfit.status.dsn == _NO_SMTPUTF8
             return self._exchange
         try:
             await self._transact()
@@ -100,7 +102,7 @@ class Transaction:
         if not limit or size <= limit:
             return None
         text = f"message size {size} exceeds size limit {limit} of server {self._peer.shown}"
-        return Bounced(Status("5.3.4", 0, text), self._peer.relay, self._peer.name)
+        return Bounced(Status("5.3.4", 0, text), self._peer.relay)
 
     def _utf8_refusal(self) -> Bounced | None:
         """Addresses or a header beyond ASCII cannot go to a server without SMTPUTF8 (RFC 6531, 3.2)."""
@@ -111,7 +113,7 @@ class Transaction:
         if all(map(str.isascii, addresses)) and self._letter.content.has_ascii_header:
             return None
         text = f"SMTPUTF8 is required, but was not offered by host {self._peer.shown}"
-        return Bounced(Status("5.6.7", 0, text), self._peer.relay, self._peer.name)
+        return Bounced(Status(_NO_SMTPUTF8, 0, text), self._peer.relay)
 
     async def _transact(self) -> None:
         probing = bool(self._letter.envelope.trace & (Trace.REPORT_ONLY | Trace.PROBE))
@@ -190,13 +192,13 @@ class Transaction:
         words = [f"MAIL FROM:<{self._said(envelope.sender)}>"]
         if features.size is not None:
             words.append(f"SIZE={self._letter.content.size}")
-        if features.eight_bit_mime and envelope.encoding == "8BITMIME":
-            words.append("BODY=8BITMIME")
-        if features.smtputf8 and envelope.smtputf8:
-            words.append("SMTPUTF8")
+        if features.eight_bit_mime and envelope.encoding:
+            words.append(f"BODY={envelope.encoding}")
         if features.dsn:
             words += [f"ENVID={xtext(envelope.envid)}"] if envelope.envid else []
             words += [f"RET={envelope.ret}"] if envelope.ret else []
+        if features.smtputf8 and envelope.smtputf8:
+            words.append("SMTPUTF8")
         if self._rules.dummy_auth and features.auth:
             words.append("AUTH=<>")
         return " ".join(words)

@@ -185,6 +185,7 @@ def _submission(session: Session, transaction: Transaction, header: bytes, body:
         extra_bcc=tuple(transaction.extra_bcc),
         milters=milters,
         by_recipient=session.request.protocol_name == LMTP,
+        mail_class="smtpd",
     )
 
 

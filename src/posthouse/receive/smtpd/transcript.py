@@ -58,6 +58,7 @@ class Transcripts:
             arrival=now,
             queue_id=queue_id,
             skip=self._skip,
+            mail_class="notify",
         )
 
 
