@@ -123,3 +123,14 @@ def test_a_template_without_its_end_mark_goes_to_the_end_of_the_file():
     found = parse_templates("failure_template = <<E\nSubject: x\n\ntext\n", "b", warnings.append)
     assert found["failure"].text == "text\n"
     assert warnings == ['b, line 4: missing "E" end marker']
+
+
+def test_a_report_that_was_asked_for_says_how_each_recipient_was_tried():
+    outcome = Bounced(Status("5.1.1", 0, "unknown user "), "local")
+    recipient = Recipient("a@b.test")
+    assert notice_line(Entry(recipient, outcome, "failed")) == "<a@b.test>: unknown user"
+    assert (
+        notice_line(Entry(recipient, outcome, "failed", traced=True)) == "<a@b.test>: delivery via local: unknown user"
+    )
+    no_relay = Bounced(Status("5.7.9", 0, "no mail for this"), "none")
+    assert notice_line(Entry(recipient, no_relay, "undeliverable", traced=True)) == "<a@b.test>: no mail for this"

@@ -139,3 +139,31 @@ def test_verp_delimiters_after_v_are_taken_with_a_warning_and_an_empty_sender_is
     with pytest.raises(Stop, match="unsupported: -X/"):
         read_options(["-X", "/tmp/x"])
     assert read_options(["-L", "tag", "x"]).recipients == ["x"]
+
+
+def test_mail_that_is_passed_on_keeps_its_header(queue, monkeypatch):
+    assert run(queue, monkeypatch, ["-G", "x@y"], b"Subject: s\n\n") == 0
+    assert dropped(queue)[0].rewrite_context == "remote"
+
+
+def test_there_is_no_host_status_to_show(queue, monkeypatch, capsys):
+    assert run(queue, monkeypatch, ["-bh"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_smtp_on_standard_input_takes_chunks(queue, monkeypatch, capsysbinary):
+    talk = (
+        b"EHLO x\r\nETRN y\r\nMAIL FROM:<a@b.test>\r\nRCPT TO:<c@d.test>\r\nBDAT 14\r\nSubject: s\r\n\r\n"
+        b"BDAT 6 LAST\r\ntext\r\nBDAT x\r\nBDAT 3 LAST\r\nabcQUIT\r\n"
+    )
+    monkeypatch.setattr("posthouse.commands.sendmail.sys.stdout", io.TextIOWrapper(written := io.BytesIO()))
+    assert run(queue, monkeypatch, ["-bs"], talk) == 0
+    said = written.getvalue().decode()
+    assert "250 CHUNKING\r\n458 Unable to queue messages\r\n" in said
+    assert "250 2.0.0 Ok: 14 bytes\r\n250 2.0.0 Ok: 20 bytes queued as " in said
+    assert said.endswith(
+        "501 5.5.4 Syntax: BDAT count [LAST]\r\n503 5.5.1 Error: need MAIL command\r\n221 2.0.0 Bye\r\n"
+    )
+    envelope, content = dropped(queue)
+    assert envelope.recipients[0].address == "c@d.test"
+    assert content.endswith(b"\nSubject: s\n\ntext\n")

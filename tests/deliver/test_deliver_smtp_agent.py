@@ -383,3 +383,9 @@ async def test_keywords_of_a_certain_server_are_overlooked(agent_for):
         )
     assert "MAIL FROM:<me@example.com>" in server.commands
     assert b"=C3=A4" in server.messages[0]
+
+
+@pytest.mark.parametrize("nexthop", ["[198.51.100.27", "[mail.example.net:25"])
+async def test_a_next_hop_without_its_closing_bracket_makes_the_mail_wait(nexthop):
+    with pytest.raises(ConfigError, match='missing "]" in server description'):
+        parse_next_hops(nexthop)

@@ -12,8 +12,12 @@ from posthouse.config.settings import from_text
 from posthouse.deliver.smtp.connection import connect
 from posthouse.deliver.smtp.login import SaslClient, without_secret
 from posthouse.deliver.smtp.peer import Peer
+from posthouse.mail.content import Content
+from posthouse.mail.envelope import Envelope
+from posthouse.mail.message import QueuedMessage
 from posthouse.mail.outcome import Bounced, Deferred
 from posthouse.protocols.smtp_client import Features, ServerReply
+from posthouse.system.log import DaemonLog, MemorySink
 
 PASSWORDS = """smtp_sasl_password_maps = inline:{
  {mx.good.test = host:pass-word} {[mx.good.test]:587 = hop:pass-word} {ann@example.com = ann:pass-word}
@@ -46,7 +50,7 @@ async def server_that_says(*lines):
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     peer = Peer("mx.good.test", "127.0.0.1", server.sockets[0].getsockname()[1])
     connection = await connect(peer, 10)
-    connection.features = Features(name="mx.good.test", auth=["PLAIN"])
+    connection.features = Features(name="mx.good.test", keywords={"AUTH"}, auth=["PLAIN"])
     try:
         yield connection, heard
     finally:
@@ -57,7 +61,9 @@ async def server_that_says(*lines):
 
 
 async def log_in(connection, more="", sender="", next_hop="good.test", prefix="smtp"):
-    return await SaslClient(from_text(PASSWORDS + more), prefix).log_in(connection, sender, next_hop)
+    client = SaslClient(from_text(PASSWORDS + more), prefix, DaemonLog(f"postfix/{prefix}", MemorySink()))
+    message = QueuedMessage("ABC1", 1.0, Envelope(sender, ()), Content(b"", b""), 0)
+    return await client.log_in(connection, message, next_hop)
 
 
 def shown(line):
@@ -81,6 +87,14 @@ BY_SENDER = "smtp_sender_dependent_authentication = yes\n"
 async def test_the_password_is_that_of_the_sender_or_the_host(more, sender, next_hop, user):
     async with server_that_says(b"235 2.7.0 in") as (connection, heard):
         assert await log_in(connection, more, sender, next_hop) is None
+        assert shown(heard[0]) == user
+
+
+@pytest.mark.parametrize(("flag", "user"), [("yes", "ann"), ("no", "host")])
+async def test_lmtp_has_a_setting_of_its_own(flag, user):
+    more = PASSWORDS.replace("smtp_", "lmtp_") + f"lmtp_sender_dependent_authentication = {flag}\n"
+    async with server_that_says(b"235 2.7.0 in") as (connection, heard):
+        assert await log_in(connection, more, "ann@example.com", prefix="lmtp") is None
         assert shown(heard[0]) == user
 
 
@@ -135,7 +149,7 @@ async def test_a_refusal_for_good_bounces_where_main_cf_wants_it():
 @pytest.mark.parametrize("challenge", [b"\xff\xfe", b"r=nonsense", b"r=x,s=!,i=1", b"r=,s=,i=0"])
 async def test_challenges_that_make_no_sense_do_no_harm(challenge):
     async with server_that_says(b"334 " + base64.b64encode(challenge)) as (connection, _):
-        connection.features = Features(name="mx.good.test", auth=["SCRAM-SHA-256"])
+        connection.features = Features(name="mx.good.test", keywords={"AUTH"}, auth=["SCRAM-SHA-256"])
         outcome = await log_in(connection)
     assert isinstance(outcome, Deferred)
     assert "cannot authenticate" in outcome.status.text
@@ -157,7 +171,7 @@ async def test_challenges_that_make_no_sense_do_no_harm(challenge):
 )
 async def test_the_mechanism_is_the_best_that_both_allow(more, offered, chosen):
     async with server_that_says(b"535 5.7.8 no") as (connection, heard):
-        connection.features = Features(name="mx.good.test", auth=offered)
+        connection.features = Features(name="mx.good.test", keywords={"AUTH"}, auth=offered)
         await log_in(connection, more)
         assert heard[0].split()[1] == chosen
 

@@ -88,20 +88,22 @@ class BounceService:
             if self._house.probed is not None:
                 self._house.probed(message, results)
             return []
-        if not sender or not results:
-            return []
         if trace & (Trace.REPORT_ONLY | Trace.REPORT_DELIVERY):
             kind = "probe" if trace & Trace.REPORT_ONLY else ""
-            entries = [
-                self._entry(message, result, self._traced_action(result, kind))
-                for result in results
-                if not result.unlogged
-            ]
+            told = [self._traced(message, result, kind) for result in results if not result.unlogged]
             if not kind:
-                entries += self._successes(message, results)
-            return await self._make(Notice(sender, "", self._templates["verify"], message, entries, with_body=False))
-        told = self._successes(message, results)
-        return await self._make(Notice(sender, "", self._templates["success"], message, told, with_body=False))
+                told += self._successes(message, results)
+            template = self._templates["verify"]
+        else:
+            told, template = self._successes(message, results), self._templates["success"]
+        if not sender and told:
+            self._log.info(lines.nobody_to_tell(message.queue_id))
+        if not sender or not told:
+            return []
+        return await self._make(Notice(sender, "", template, message, told, with_body=False))
+
+    def _traced(self, message: QueuedMessage, result: Result, kind: str) -> report.Entry:
+        return replace(self._entry(message, result, self._traced_action(result, kind)), traced=True)
 
     def _successes(self, message: QueuedMessage, results: list[Result]) -> list[report.Entry]:
         """Of the recipients whose NOTIFY asks for it."""
@@ -207,8 +209,8 @@ class BounceService:
             f"From: {self._from(template)}",
             f"Subject: {subject}",
             f"To: {quote_address(notice.to)}",
-            f"Auto-Submitted: {'auto-generated' if notice.to_postmaster else 'auto-replied'}",
             *self._thread_fields(notice),
+            f"Auto-Submitted: {'auto-generated' if notice.to_postmaster else 'auto-replied'}",
             "MIME-Version: 1.0",
             f'Content-Type: multipart/report; report-type=delivery-status;\n\tboundary="{self._boundary(notice)}"',
             "Content-Transfer-Encoding: 8bit",

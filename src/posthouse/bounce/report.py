@@ -15,13 +15,14 @@ INDENT = "    "
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One recipient in a report. action is RFC 3464's ("failed", "delayed", "delivered", "relayed", "expanded") or, for
-    sendmail -bv, "deliverable" or "undeliverable". retry_until is a mail date or "".
+    sendmail -bv, "deliverable" or "undeliverable". retry_until is a mail date or "". traced: -bv or -v asked for it.
     """
 
     recipient: Recipient
     outcome: Outcome
     action: str
     retry_until: str = ""
+    traced: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ def wrap(text: str) -> str:
     """The words of a line in lines of at most 79 columns, those after the first indented by four."""
     lines: list[str] = []
     line = ""
-    for word in text.split(" "):
+    for word in text.rstrip(" ").split(" "):
         if line.strip() and len(line) + 1 + len(word) > LINE_LENGTH:
             lines.append(line)
             line = INDENT + word
@@ -82,8 +83,8 @@ def action_of(outcome: Outcome) -> str:
 def reason_of(entry: Entry) -> str:
     """What the reader is told about a recipient; success names the way it went."""
     text, relay = entry.outcome.status.text, entry.outcome.relay
-    is_plain = entry.action in ("failed", "delayed") or relay == "none"
-    return text if is_plain else f"delivery via {relay}: {text}"
+    is_plain = entry.action in ("failed", "delayed") and not entry.traced
+    return text if is_plain or relay == "none" else f"delivery via {relay}: {text}"
 
 
 def notice_line(entry: Entry) -> str:

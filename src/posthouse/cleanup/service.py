@@ -41,7 +41,7 @@ class CleanupService:
             await steps.run(work)
         except (TemporaryFailure, PermanentFailure) as failed:
             work.drop_file()
-            return Refused(failed.status)
+            return Refused(failed.status, work.sender, _header_of(work))
         except Exception:
             work.drop_file()
             self._log.error(f"{submission.queue_id}: {' | '.join(traceback.format_exc().splitlines())}")
@@ -78,10 +78,11 @@ class CleanupService:
 
 def _finish(work: Work) -> QueuedMessage:
     submission = work.submission
-    header = work.header if work.fields is None else b"".join(field + b"\n" for field in work.fields)
+    header = _header_of(work)
     recipients = tuple(work.recipients)
-    if work.redirect:
+    if work.redirect:  # mail that is redirected sees no filter
         recipients = (Recipient(work.redirect, original=_original(work)),)
+        work.content_filter = ""
     envelope = replace(
         submission.envelope,
         sender=work.sender,
@@ -112,6 +113,16 @@ def _needs_smtputf8(work: Work, header: bytes) -> bool:
     return not (header.isascii() and all(map(str.isascii, addresses)))
 
 
+def _header_of(work: Work) -> bytes:
+    return work.header if work.fields is None else b"".join(field + b"\n" for field in work.fields)
+
+
 def _original(work: Work) -> str:
-    """Of the addresses that all mail is taken from, the first in their order stands for them."""
-    return min(recipient.original or recipient.address for recipient in work.recipients)
+    first = min(work.recipients, key=_domain_first)
+    return first.original or first.address
+
+
+def _domain_first(recipient: Recipient) -> tuple[str, str]:
+    """The order in which qmgr takes recipients up."""
+    local, _, domain = recipient.address.lower().rpartition("@")
+    return domain, local

@@ -240,8 +240,6 @@ def query_all(run: Run, keys: Iterable[str]) -> int:
     tables = [open_quietly(run, spec) for spec in run.request.specs]
     code = 1
     for key in keys:
-        if not key:
-            continue
         for table in tables:
             value = ask(table, key)
             if value is not None:

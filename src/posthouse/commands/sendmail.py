@@ -114,11 +114,16 @@ def _log_fatal(settings: list[Settings], text: str) -> None:
         return
 
 
-def _do(options: Options, settings: Settings) -> int:
+def _refuse_mixed(options: Options) -> None:
+    """Options that do not go together. Raises Stop."""
     if options.extracts and options.mode == "v":
         raise Stop("-t option cannot be used with -bv")
     if options.extracts and options.mode != "m":
         raise Stop("-t can be used only in delivery mode")
+
+
+def _do(options: Options, settings: Settings) -> int:
+    _refuse_mixed(options)
     if options.mode in "hH" or (options.queue or "")[:1].isdigit():
         return EX_OK  # queue runs in intervals, a status of hosts: what the mail system sees to by itself
     if options.queue is not None and options.mode == "m":
@@ -133,6 +138,8 @@ def _do(options: Options, settings: Settings) -> int:
         case "d" | "l":
             _other("postfix", ["-c", settings.config_directory, "start"])
             return EX_OK  # as Postfix, which starts it in the background
+        case "h" | "H":
+            return EX_OK
         case "s":
             from posthouse.receive import stdin_session
 

@@ -32,7 +32,6 @@ UNSUPPORTED: Final[dict[str, str]] = {
     "fast_flush_refresh_time": "the queue itself is asked for what waits for a destination; there is no list of it",
     "import_environment": "daemons get a clean environment; commands get what export_environment says",
     "lmtp_assume_final": "delivery over LMTP is reported as relayed, as by default",
-    "lmtp_sender_dependent_authentication": "LMTP logins do not depend on the sender yet",
     "local_login_sender_maps": "who may use which sender in sendmail is not checked yet",
     "master_service_disable": "remove or comment out the service in master.cf instead",
     "queue_file_attribute_count_limit": "the number of attributes of a message is fixed",
@@ -93,9 +92,9 @@ NOT_NEEDED: Final[dict[str, str]] = {
     ),
     "tables are read by workers themselves": "proxy_read_maps proxy_write_maps lmdb_map_size",
     "a cache that only saves time": (
-        "smtp_tls_session_cache_database lmtp_tls_session_cache_database smtpd_tls_session_cache_database "
+        "smtpd_tls_session_cache_database "
         "smtpd_tls_always_issue_session_ids tls_session_ticket_cipher address_verify_cache_cleanup_interval "
-        "smtp_tls_session_cache_timeout lmtp_tls_session_cache_timeout smtp_sasl_auth_cache_time "
+        "smtp_sasl_auth_cache_time "
         "lmtp_sasl_auth_cache_time address_verify_sender_ttl"
     ),
     "how chatty Postfix's log is": (

@@ -59,6 +59,13 @@ def library_problem(reason: str) -> str:
     return f"TLS library problem: {reason}"
 
 
+def no_mechanisms(relay: str, offered: tuple[str, ...]) -> str:
+    """A server offers logins, and none by which one could log in."""
+    if not offered:
+        return f"{relay} offered null AUTH mechanism list"
+    return f"{relay} offered no supported AUTH mechanisms: '{_printable(' '.join(offered))}'"
+
+
 def table_failed(table: str, key: str) -> str:
     return f'{table} lookup error for "{_printable(key)}"'
 

@@ -56,7 +56,8 @@ class Local:
         """The fields before a message for a "file" or "command"; with from_moment (Unix time, s) the From line too."""
         recipient = attributes.recipient
         fields = ""
-        if self.rules.keeps_original:
+        is_members = attributes.owner is None or attributes.sender != attributes.owner  # not the list owner's now
+        if self.rules.keeps_original and is_members:
             fields = f"X-Original-To: {quote_address(recipient.original or recipient.address)}\n"
         if kind in self.rules.delivered_header:
             fields += f"Delivered-To: {quote_address(attributes.delivered)}\n"

@@ -74,17 +74,8 @@ class LocalDelivery:
         if not local:
             self._add(attributes, Status("5.1.3", 0, "null username"))
             return
-        await self._deliver_local(
-            replace(
-                attributes,
-                local=local,
-                user=user,
-                extension=extension,
-                domain=domain,
-                delimiter=delimiter,
-                delivered=attributes.delivered or address,
-            )
-        )
+        known = replace(attributes, local=local, user=user, extension=extension, domain=domain, delimiter=delimiter)
+        await self._deliver_local(replace(known, delivered=attributes.delivered or address))
 
     async def _deliver_local(self, attributes: Attributes) -> None:
         """Aliases, then what belongs to the user."""

@@ -40,9 +40,10 @@ def note_forward(local: Local, progress: Progress, attributes: Attributes) -> Ou
 
 async def send_forwards(local: Local, progress: Progress) -> None:
     """Make the new messages, one for each sender and Delivered-To; their results are those of the recipient."""
+    top = replace(progress.top, notify=without_success(progress.top.notify)) if progress.top.notify else progress.top
     for (sender, delivered), recipients in progress.forwards.items():
         outcome = await _send(local, progress, sender, delivered, recipients)
-        progress.results.append(Result(progress.index, outcome, finished=time.time(), logged_recipient=progress.top))
+        progress.results.append(Result(progress.index, outcome, finished=time.time(), logged_recipient=top))
     progress.forwards.clear()
 
 

@@ -61,7 +61,7 @@ class SmtpAgent:
         self._rules = client_rules(settings, self._prefix)
         self._policies = TlsPolicies(settings, self._prefix, self._log)
         self._tls = TlsClient(settings, self._prefix, self._log, house.key_files)
-        self._sasl = SaslClient(settings, self._prefix)
+        self._sasl = SaslClient(settings, self._prefix, self._log)
         self._generic = GenericMaps(settings, self._prefix, house, self._log)
         self._checks = OutgoingChecks(settings, self._prefix, self._log)
         replies = ReplyFilter(settings, self._prefix, self._log)
@@ -165,7 +165,7 @@ class SmtpAgent:
             if refusal is None and connection.tls is not None:
                 refusal = await greet_again(connection, self._rules.hello)
         if refusal is None and self._sasl.enabled:
-            refusal = await self._sasl.log_in(connection, attempt.request.message.envelope.sender, demand.next_hop)
+            refusal = await self._sasl.log_in(connection, attempt.request.message, demand.next_hop)
         return refusal
 
     async def _is_due_in_clear(self, request: DeliveryRequest, peer: Peer, demand: TlsDemand) -> bool:

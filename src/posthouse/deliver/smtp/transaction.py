@@ -12,7 +12,7 @@ from posthouse.mail.address import quote_address
 from posthouse.mail.envelope import Envelope, Notify, Recipient, Trace
 from posthouse.mail.outcome import Bounced, Deferred, Outcome, Sent
 from posthouse.mail.status import Status
-from posthouse.protocols.smtp_client import ServerReply, xforward_text, xtext
+from posthouse.protocols.smtp_client import ServerReply, xtext
 from posthouse.services.delivery import Target
 
 _NO_SMTPUTF8 = "5.6.7"
@@ -220,15 +220,18 @@ class Transaction:
     async def _send_xforward(self) -> None:
         origin, offered = self._letter.envelope.origin, self._features.xforward
         self._phase = "sending XFORWARD name/address"
-        first = {"NAME": origin.client_name, "ADDR": origin.client_address, "PORT": origin.client_port}
+        name = "" if origin.client_name == "unknown" else origin.client_name
+        first = {"NAME": name, "ADDR": origin.client_address, "PORT": origin.client_port}
         rest = {
-            "HELO": origin.helo_name,
-            "IDENT": origin.identifier,
             "PROTO": origin.protocol_name,
+            "HELO": origin.helo_name,
+            # Differs from Postfix: mail from this host has one, too.
+            "IDENT": origin.identifier or self._letter.queue_id,
             "SOURCE": origin.source,
         }
         for attributes in (first, rest):
-            words = [f"{key}={_xforward_value(key, value)}" for key, value in attributes.items() if key in offered]
+            known = [(key, value) for key, value in attributes.items() if value and key in offered]
+            words = [f"{key}={value if key == 'SOURCE' else xtext(value)}" for key, value in known]
             if words:
                 # A refusal is no reason to keep the mail: the filter then lacks a detail.
                 await self._say(" ".join(["XFORWARD", *words]), self._limits.xforward)
@@ -267,10 +270,6 @@ class Transaction:
     async def _say(self, command: str, limit: float) -> ServerReply:
         self._connection.send(_lines([command]))
         return await self._connection.reply(limit)
-
-
-def _xforward_value(key: str, value: str) -> str:
-    return value if key == "SOURCE" and value else xforward_text(value)
 
 
 def _lines(commands: list[str]) -> bytes:

@@ -93,15 +93,15 @@ async def check_sasl_access(check: Check, table: AccessTable) -> Answer:
 @restriction(permits=_ANYBODY, takes=Takes.TABLE)
 async def check_ccert_access(check: Check, table: AccessTable) -> Answer:
     """Ask a table about the fingerprints of the client's certificate and of its public key."""
-    request = check.request
-    settings = check.means.settings
+    request, settings = check.request, check.means.settings
     if not (settings.flag("smtpd_tls_ask_ccert") or settings.flag("smtpd_tls_req_ccert")):
         check.means.log.warning('check_ccert_access is requested, but "smtpd_tls_ask_ccert = no"')
         return None
     for print_ in (request.ccert_fingerprint, request.ccert_pubkey_fingerprint):
         if not print_:
             continue
-        answer = await first_answer(check, table, (print_,), (request.notes.get("tls_subject", ""), names.CERTIFICATE))
+        subject = request.notes.get("ccert_name") or check.client
+        answer = await first_answer(check, table, (print_,), (subject, names.CERTIFICATE))
         if answer is not NOT_FOUND:
             return _or_nothing(answer)
     return None
@@ -153,10 +153,10 @@ def _domain_of(check: Check, party: str) -> tuple[str, tuple[str, str]]:
             return request.helo_name or "", (request.helo_name or "", names.HELO)
         case "sender":
             sender = request.sender or ""
-            return sender.rpartition("@")[2] if "@" in sender else "", (sender, names.SENDER)
+            return sender.rpartition("@")[2], (sender, names.SENDER)
         case _:
             recipient = check.recipient or ""
-            return recipient.rpartition("@")[2] if "@" in recipient else "", (recipient, names.RECIPIENT)
+            return recipient.rpartition("@")[2], (recipient, names.RECIPIENT)
 
 
 _declare_server_lookups()
