@@ -100,10 +100,6 @@ def _finish(work: Work) -> QueuedMessage:
     )
 
 
-def _header_of(work: Work) -> bytes:
-    return work.header if work.fields is None else b"".join(field + b"\n" for field in work.fields)
-
-
 def _is_eight_bit(work: Work, header: bytes) -> bool:
     """Whether the header says so, where the client has not (detect_8bit_encoding_header)."""
     return work.rules.detects_eight_bit and _EIGHT_BIT.search(header) is not None
@@ -115,6 +111,10 @@ def _needs_smtputf8(work: Work, header: bytes) -> bool:
         return False
     addresses = (work.sender, *(recipient.address for recipient in work.recipients))
     return not (header.isascii() and all(map(str.isascii, addresses)))
+
+
+def _header_of(work: Work) -> bytes:
+    return work.header if work.fields is None else b"".join(field + b"\n" for field in work.fields)
 
 
 def _original(work: Work) -> str:

@@ -126,10 +126,8 @@ def _do(options: Options, settings: Settings) -> int:
     _refuse_mixed(options)
     if options.mode in "hH" or (options.queue or "")[:1].isdigit():
         return EX_OK  # queue runs in intervals, a status of hosts: what the mail system sees to by itself
-    if options.queue is not None and options.mode == "m" and not options.recipients and not options.extracts:
+    if options.queue is not None and options.mode == "m":
         return _flush(options, settings)
-    if options.queue is not None and options.recipients and (options.queue_id or options.site):
-        raise Stop(f"flush {'queue_id' if options.queue_id else 'site'} requires no recipient")
     if options.mode in NEEDS_NO_RECIPIENT and options.recipients:
         raise Stop(f"{NEEDS_NO_RECIPIENT[options.mode]} mode requires no recipient")
     match options.mode:

@@ -31,9 +31,8 @@ class Submission:
     cleanup_service names the service of master.cf whose settings apply. hold, discard and redirect are the actions of
     access tables (hold and discard carry the text for the log, None without). extra_bcc are recipients added by BCC.
     milters are those that the receiver has told of the envelope (posthouse.filters.milters.Milters).
-    mail_class is a word of smtputf8_autodetect_classes. arrival is a Unix time (s).
-    queue_id may be "" where the receiver did not need one before. by_recipient: the client can hear an answer for each
-    recipient (LMTP).
+    mail_class is a word of smtputf8_autodetect_classes. queue_id may be "" where the receiver did not need one before.
+    arrival is a Unix time (s). by_recipient: the client can hear an answer for each recipient (LMTP).
     """
 
     envelope: Envelope
@@ -47,8 +46,8 @@ class Submission:
     redirect: str = ""
     extra_bcc: tuple[str, ...] = ()
     milters: object | None = None
-    by_recipient: bool = False
     mail_class: str = "bounce"
+    by_recipient: bool = False
 
 
 @dataclass(frozen=True, slots=True)

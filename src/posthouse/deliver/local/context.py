@@ -56,8 +56,8 @@ class Local:
         """The fields before a message for a "file" or "command"; with from_moment (Unix time, s) the From line too."""
         recipient = attributes.recipient
         fields = ""
-        passes_on = attributes.owner is not None and attributes.sender == attributes.owner  # the list owner's mail now
-        if self.rules.keeps_original and not passes_on:
+        is_members = attributes.owner is None or attributes.sender != attributes.owner  # not the list owner's now
+        if self.rules.keeps_original and is_members:
             fields = f"X-Original-To: {quote_address(recipient.original or recipient.address)}\n"
         if kind in self.rules.delivered_header:
             fields += f"Delivered-To: {quote_address(attributes.delivered)}\n"

@@ -184,8 +184,8 @@ def _submission(session: Session, transaction: Transaction, header: bytes, body:
         redirect=transaction.redirect,
         extra_bcc=tuple(transaction.extra_bcc),
         milters=milters,
-        by_recipient=session.request.protocol_name == LMTP,
         mail_class="smtpd",
+        by_recipient=session.request.protocol_name == LMTP,
     )
 
 
