@@ -3,7 +3,7 @@
 # make test    the tests; no root needed
 # make check   style, types, layers, sizes
 # make fix     what the tools can put right by themselves
-# make conformance   the scenarios recorded from Postfix (root; CONFORMANCE names their folder)
+# make conformance   the scenarios recorded from Postfix, and our own (root; CONFORMANCE names their folder)
 # make bench   Postfix and Posthouse side by side (root; BENCH names the folder of the load programs, PARTS what is
 #              measured, LOAD the loads: make bench PARTS=maildir,relay LOAD="--runs 2 --messages 600 --sizes 4096")
 
@@ -49,6 +49,7 @@ fix: setup
 
 conformance: setup
 	$(CONFORMANCE)/run --bin $(BIN) -j 2 --differences docs/conformance_differences.txt $(CONFORMANCE)/scenarios
+	$(CONFORMANCE)/run --bin $(BIN) -j 2 --differences docs/conformance_differences.txt tests/scenarios
 
 bench: setup
 	bench/compare --load $(BENCH)/bench $(if $(PARTS),--parts $(PARTS)) -- $(LOAD)

@@ -43,6 +43,13 @@ class FakeDovecot:
                 self._answer(writer, line.split("\t"))
 
     def _answer(self, writer, words):
+        if words[0] == "AUTH" and words[2].upper() in ("OAUTHBEARER", "EXTERNAL"):
+            self._answers[words[1]] = []
+            self._pass_through(writer, words)
+            return
+        if words[0] == "CONT" and not self._answers[words[1]]:
+            writer.write(f"FAIL\t{words[1]}\tuser=joe\treason=invalid token\n".encode())
+            return
         if words[0] == "AUTH":
             self._answers[words[1]] = [words[2].encode()]
             words = [word[5:] for word in words if word.startswith("resp=")]
@@ -58,6 +65,19 @@ class FakeDovecot:
         else:
             prompt = "" if self._answers[number][0] == b"PLAIN" else "VXNlcm5hbWU6"
             writer.write(f"CONT\t{number}\t{prompt}\n".encode())
+
+    def _pass_through(self, writer, words):
+        """Mechanisms of which smtpd knows nothing: a token, and the client's certificate."""
+        number, response = words[1], base64.b64decode(words[-1].removeprefix("resp="))
+        if words[2].upper() == "EXTERNAL" and "valid-client-cert" in words:
+            writer.write(f"OK\t{number}\tuser={response.decode() or 'joe'}\n".encode())
+        elif words[2] == "OAUTHBEARER" and b"auth=Bearer good" in response:
+            writer.write(f"OK\t{number}\tuser=joe\n".encode())
+        elif words[2] == "OAUTHBEARER":
+            problem = base64.b64encode(b'{"status":"invalid_token"}').decode()
+            writer.write(f"CONT\t{number}\t{problem}\n".encode())
+        else:
+            writer.write(f"FAIL\t{number}\n".encode())
 
     def _go_on(self, writer, number, data):
         answers = self._answers[number]

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from realistic_configurations import CONFIGURATIONS
 
+import certificates
 from posthouse.commands import posthouse_check
 
 STOCK = Path("/usr/share/postfix")
@@ -223,3 +224,87 @@ def test_a_protocol_of_load_balancers_that_nobody_knows_is_named(check):
     code, findings, _ = check("", "2525 inet n - n - - smtpd\n  -o smtpd_upstream_proxy_protocol=nginx\n")
     assert code == 2
     assert "bad value: smtpd_upstream_proxy_protocol = nginx (expected one of: haproxy)" in findings[0]
+
+
+LOGINS = "smtpd_sasl_auth_enable = yes\nsmtpd_end_of_data_restrictions = {}\n"
+MAPS = "smtpd_sender_login_maps = inline:{joe@example.com=joe}\n"
+HOLD = "hold_header_sender_login_mismatch"
+
+
+@pytest.mark.parametrize(
+    ("main", "findings"),
+    [
+        (LOGINS.format("reject_header_sender_login_mismatch") + MAPS, []),
+        (LOGINS.format(HOLD) + MAPS, []),
+        (
+            LOGINS.format("reject_header_sender_login_mismatch"),
+            ["reject_header_sender_login_mismatch stops all mail of logins: smtpd_sender_login_maps is empty"],
+        ),
+        (
+            LOGINS.format("reject_known_header_sender_login_mismatch"),
+            ["reject_known_header_sender_login_mismatch does nothing: smtpd_sender_login_maps is empty"],
+        ),
+        (
+            LOGINS.format(HOLD) + MAPS + "smtpd_proxy_filter = 127.0.0.1:10025\n",
+            [f"{HOLD}: mail cannot be held with smtpd_proxy_filter, and gets 451; use reject_{HOLD[5:]}"],
+        ),
+        (
+            "smtpd_sasl_auth_enable = yes\n" + MAPS + "smtpd_recipient_restrictions = " + HOLD + "\n",
+            [f"{HOLD} has no effect in smtpd_recipient_restrictions: it is not known at that stage"],
+        ),
+        (
+            "posthouse_sasl_login_message_rate_limit = 10\nsmtpd_proxy_filter = 127.0.0.1:10025\n",
+            ["posthouse_sasl_login_rate_action = hold: with smtpd_proxy_filter, service smtp defers such mail instead"],
+        ),
+    ],
+)  # fmt: skip
+def test_restrictions_about_logins_that_cannot_do_what_they_are_for(check, main, findings):
+    assert [text.partition(": ")[2] for text in check(main)[1]] == findings
+
+
+@pytest.mark.parametrize(
+    ("line", "finding"),
+    [
+        ("smtpd_sasl_auth_enable = yes\nsmtpd_sasl_type = dovcot", "fatal: smtpd_sasl_type = dovcot: there are cyrus, dovecot, posthouse; did you mean dovecot?"),
+        ("smtpd_sasl_security_options = noplaintxt", 'fatal: smtpd_sasl_security_options: "noplaintxt" is no option; did you mean noplaintext?'),
+        ("smtp_sasl_tls_security_options = noanonymus", 'fatal: smtp_sasl_tls_security_options: "noanonymus" is no option; did you mean noanonymous?'),
+        ("smtpd_tls_protocols = >=TLSv1.9", "error: smtpd_tls_protocols: unknown TLS protocol >=TLSv1.9; without that TLS does not work here"),
+        ("smtp_tls_mandatory_ciphers = hihg", "error: smtp_tls_mandatory_ciphers = hihg: this is no grade; did you mean high?; TLS does not work so"),
+        ("smtpd_tls_fingerprint_digest = sha257", "fatal: smtpd_tls_fingerprint_digest = sha257: this is no digest algorithm; did you mean sha256?"),
+        ("smtp_tls_security_level = dane", "error: smtp_tls_security_level = dane: DANE is not built yet; verify or secure are"),
+        ("smtpd_sasl_security_options = noanonymous, noplaintext, mutual_auth\nsmtpd_tls_protocols = >=TLSv1.2", None),
+    ],
+)  # fmt: skip
+def test_misspelt_words_about_logins_and_tls(check, line, finding):
+    code, findings, _ = check(line + "\n")
+    assert [text.partition(" ")[2] for text in findings] == ([finding] if finding else [])
+    assert code == (0 if finding is None else 2 if finding.startswith("fatal") else 1)
+
+
+def test_a_submission_service_that_uses_what_is_not_defined(check):
+    master = "submission inet n - n - - smtpd\n  -o smtpd_client_restrictions=$mua_client_restrictions\n"
+    text = "undefined parameter: mua_client_restrictions; it is for you to define in main.cf (empty until then)"
+    assert text in check("", master)[1][0]
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o644])
+def test_keys_that_others_may_read_and_certificates_for_another_name_are_noted(tmp_path, capsys, mode):
+    pair = certificates.make(tmp_path, "server", "www.example.com")
+    pair.key.chmod(mode)
+    chain = f"smtpd_tls_security_level = may\nsmtpd_tls_chain_files = {pair.key}, {pair.certificate}\n"
+    (tmp_path / "main.cf").write_text(HEAD + chain)
+    (tmp_path / "master.cf").write_text(MASTER)
+    assert posthouse_check.main(["-c", str(tmp_path)]) == 0
+    told = capsys.readouterr().out
+    assert ("others than its owner may read this private key (mode 0644; 0600 keeps it secret)" in told) == (
+        mode == 0o644
+    )
+    assert "the certificate is for www.example.com, not for mail.example.com (myhostname)" in told
+
+
+def test_a_key_that_does_not_belong_to_its_certificate_is_an_error(check, tmp_path):
+    one, other = certificates.make(tmp_path, "one", "a.test"), certificates.make(tmp_path, "other", "b.test")
+    chain = f"smtpd_tls_security_level = may\nsmtpd_tls_chain_files = {one.key}, {other.certificate}\n"
+    code, findings, _ = check(chain)
+    assert code == 1
+    assert findings[0].endswith("the private key does not belong to the certificate")

@@ -160,3 +160,19 @@ def test_wrong_questions_are_told(explain):
     assert explain("--client", "nonsense", "--to", "x@example.org")[0] == 78
     assert explain("--to", "x@example.org")[0] == 64
     assert explain("--client", "10.0.0.1", "--to", "x@example.org", "--service", "smpt")[0] == 78
+
+
+def test_it_tells_whose_address_may_stand_in_from(explain):
+    words = (
+        "--client", "198.51.100.7", "--client-name", "laptop.test", "--sasl", "joe", "--from", "joe@example.org",
+        "--to", "friend@elsewhere.test", "--service", "submission",
+        "-o", "smtpd_sender_login_maps=inline:{ joe@example.org=joe, info@example.org=ann }",
+        "-o", "smtpd_recipient_restrictions=",
+        "-o", "smtpd_end_of_data_restrictions=reject_header_sender_login_mismatch",
+    )  # fmt: skip
+    code, text = explain(*words)
+    assert (code, "S: 354" in text) == (0, True)
+    code, text = explain(*words, "--header-from", "Us <info@example.org>")
+    assert code == 1
+    assert "reject_header_sender_login_mismatch: refuse: 550 5.7.1 <info@example.org>: Header From rejected" in text
+    assert "table smtpd_sender_login_maps: info@example.org: ann" in text

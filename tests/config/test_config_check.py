@@ -72,3 +72,11 @@ def test_the_overrides_of_a_service_are_checked_too() -> None:
         ),
         "fatal: /etc/postfix/master.cf, line 7: bad boolean configuration: biff = x",
     ]
+
+
+def test_dane_is_asked_for_with_dnssec_before_it_is_built() -> None:
+    said = findings("smtp_tls_security_level = dane\nsmtp_dns_support_level = dnssec")
+    assert any(
+        "warning: /etc/postfix/main.cf, line 1: smtp_tls_security_level = dane is not built yet" in s for s in said
+    )
+    assert findings("smtp_tls_security_level = dane") == []

@@ -17,7 +17,7 @@ from posthouse.deliver.smtp.client import build
 from posthouse.mail.content import Content
 from posthouse.mail.envelope import Envelope, Recipient
 from posthouse.mail.message import QueuedMessage
-from posthouse.mail.outcome import Deferred, Sent
+from posthouse.mail.outcome import Bounced, Deferred, Sent
 from posthouse.services.delivery import DeliveryRequest, Target
 from posthouse.services.house import House
 from posthouse.system.dns_answers import Answer, Mx
@@ -210,6 +210,67 @@ def test_a_broken_handshake_lets_old_mail_go_in_clear(send):
     outcome, _ = send(server, waited=400.0, smtp_tls_security_level="may")
     assert isinstance(outcome, Sent)
     assert server.messages == 1
+
+
+def test_a_password_never_goes_in_clear_because_tls_failed(send, tmp_path):
+    (tmp_path / "passwords").write_text("mx.good.test ann:secret\n")
+    server = TlsServer(garbage=True)
+    outcome, _ = send(
+        server, waited=400.0, smtp_tls_security_level="may", smtp_sasl_auth_enable="yes",
+        smtp_sasl_password_maps=f"texthash:{tmp_path}/passwords",
+    )  # fmt: skip
+    assert outcome.status.text == "Cannot start TLS: handshake failure"
+    assert server.messages == 0
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind", "dsn"),
+    [
+        ("454 4.7.0 not now", Deferred, "4.7.0"),
+        ("454 not now", Deferred, "4.0.0"),
+        ("554 5.7.1 not for you", Bounced, "5.7.1"),
+    ],
+)
+def test_a_server_that_offers_tls_and_refuses_it(send, reply, kind, dsn):
+    outcome, _ = send(TlsServer(replies={"STARTTLS": reply}), smtp_tls_security_level="encrypt")
+    assert isinstance(outcome, kind)
+    text = f"TLS is required, but host mx.good.test[127.0.0.1] refused to start TLS: {reply}"
+    assert (outcome.status.dsn, outcome.status.text) == (dsn, text)
+    outcome, _ = send(TlsServer(replies={"STARTTLS": reply}), smtp_tls_security_level="may")
+    assert isinstance(outcome, Sent)
+
+
+@pytest.mark.parametrize(
+    ("settings", "line"),
+    [
+        ({"smtp_tls_cert_file": "/nowhere/own.pem"}, "error opening chain file: /nowhere/own.pem: No such file"),
+        ({"smtp_tls_CAfile": "/nowhere/ca.pem"}, 'cannot load Certification Authority data, CAfile="/nowhere/ca.pem"'),
+        ({"smtp_tls_chain_files": "KEY OTHER"}, "error loading private keys and certificates from: "),
+    ],
+)
+def test_keys_and_authorities_that_are_no_good_are_named_and_count_as_no_tls(send, pki, settings, line):
+    names = {"KEY OTHER": f"{pki['good'].key} {pki['self'].certificate}"}
+    settings = {name: names.get(value, value) for name, value in settings.items()}
+    outcome, log = send(TlsServer(pki["good"]), smtp_tls_security_level="encrypt", **settings)
+    assert outcome.status.text == "TLS is required, but our TLS engine is unavailable"
+    assert any(line in said for said in log), log
+    server = TlsServer(pki["good"])
+    outcome, _ = send(server, smtp_tls_security_level="may", **settings)
+    assert isinstance(outcome, Sent)
+    assert "STARTTLS" not in server.commands
+
+
+@pytest.mark.parametrize(
+    ("settings", "line"),
+    [
+        ({"smtp_tls_mandatory_protocols": "TLSv9"}, 'Invalid TLS protocol list "TLSv9": aborting TLS session'),
+        ({"smtp_tls_mandatory_ciphers": "strange"}, 'invalid cipher grade: "strange"'),
+    ],
+)
+def test_versions_and_ciphers_that_there_are_not_make_mail_wait(send, pki, settings, line):
+    outcome, log = send(TlsServer(pki["good"]), smtp_tls_security_level="encrypt", **settings)
+    assert outcome.status.text == "Cannot start TLS: handshake failure"
+    assert any(line in said for said in log), log
 
 
 def test_a_policy_table_decides_for_a_destination(send, pki, tmp_path):

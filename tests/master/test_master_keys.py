@@ -10,7 +10,7 @@ import certificates
 from posthouse.config.master_cf import parse_entries, service_of
 from posthouse.config.settings import from_text
 from posthouse.master.control import pair
-from posthouse.master.keys import KeyDesk, answer, complaints, read_keys, sources_of
+from posthouse.master.keys import KeyDesk, answer, complaints, read_keys, sources_of, unfit
 from posthouse.system.key_files import KeyFiles
 
 NOW = dt.datetime.now(dt.UTC)
@@ -47,6 +47,29 @@ def test_what_is_wrong_is_said_before_it_hurts(tmp_path):
         "cannot read /nowhere",
     ]
     assert "expires on" in complaints(sources, keys, NOW + dt.timedelta(days=27))[0]
+
+
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        ("", ""),
+        ("smtpd_tls_ask_ccert = yes\nsmtpd_tls_CAfile = {place}/good.pem\n", ""),
+        ("smtpd_tls_ask_ccert = yes\nsmtpd_tls_CAfile = {place}/nonesuch\n", "cannot load authorities of clients from {place}/nonesuch: "),
+        ("smtpd_tls_ask_ccert = yes\nsmtpd_tls_CAfile = {place}/good.key\n", "cannot load authorities of clients from {place}/good.key: "),
+        ("smtpd_tls_dh1024_param_file = {place}/nonesuch\n", "cannot load DH parameters from {place}/nonesuch: "),
+        ("smtpd_tls_eecdh_grade = ultra\ntls_eecdh_ultra_curve = bent\n", "unknown curve in bent"),
+        ("smtpd_tls_ciphers = hihg\n", ""),  # said by config checks, with the line
+    ],
+)  # fmt: skip
+def test_what_would_keep_tls_from_working_is_said_before_the_first_client_comes(tmp_path, line, text):
+    good = certificates.make(tmp_path, "good", "a.test")
+    chain = f"smtpd_tls_security_level = may\nsmtpd_tls_chain_files = {good.key}, {good.certificate}\n"
+    settings = from_text(chain + line.format(place=tmp_path))
+    lines = services("25 inet n - n - - smtpd\n26 inet n - n - - smtpd\n27 unix - - n - - smtp\n")
+    said = unfit(settings, lines, read_keys((str(good.key), str(good.certificate))))
+    assert len(said) == bool(text)
+    if text:
+        assert said[0].startswith(f"TLS of service 25: {text.format(place=tmp_path)}")
 
 
 @pytest.fixture

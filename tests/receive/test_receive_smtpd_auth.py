@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import asyncio
 import base64
 import contextlib
+import re
+import shutil
+import subprocess
 
 import pytest
 from smtpd_scene import Scene
@@ -9,6 +13,7 @@ from smtpd_scene import Scene
 from auth_servers import FakeDovecot
 from posthouse.backstage.anvil import Anvil
 from posthouse.protocols.sasl_client import ScramSha256
+from posthouse.receive.smtpd import logins
 from posthouse.sasl.password_hash import hash_password
 
 SASL = "smtpd_sasl_auth_enable = yes\nsmtpd_sasl_type = dovecot\nsmtpd_sasl_path = auth\n"
@@ -82,6 +87,12 @@ async def test_auth_in_all_its_wrong_forms(tmp_path):
             S: 334 VXNlcm5hbWU6
             C: ...
             {failed} Invalid base64 data in continued response
+            C: AUTH LOGIN
+            S: 334 VXNlcm5hbWU6
+            C: =
+            S: 334 UGFzc3dvcmQ6
+            C: =
+            {failed} not so
             C: MAIL FROM:<a@b.test>
             S: 250 2.1.0 Ok
             C: AUTH PLAIN {GOOD}
@@ -105,7 +116,7 @@ async def test_auth_in_all_its_wrong_forms(tmp_path):
             f"{warning} CRAM-MD5 authentication failed: Invalid authentication mechanism, sasl_username=(unavailable)"
         )
         await scene.log(f"{warning} LOGIN authentication aborted")
-        await scene.log(" auth=1/11 ")
+        await scene.log(" auth=1/12 ")
 
 
 async def test_where_logins_are_not_enabled(tmp_path):
@@ -145,7 +156,7 @@ async def test_without_an_auth_server_mail_goes_on_and_logins_wait(tmp_path):
     async with Scene(tmp_path, SASL) as scene:
         client = await greeted(scene)
         assert not any(word.startswith("AUTH") for word in client.keywords)
-        text = "Temporary authentication failure: authentication service is not available"
+        text = "Temporary authentication failure: Connection lost to authentication server"
         assert await client.say(f"AUTH PLAIN {GOOD}") == f"454 4.7.0 {text}"
         assert (await client.say("MAIL FROM:<a@b.test>")).startswith("250")
         await scene.log("Connect to Dovecot auth socket 'auth' failed: No such file or directory")
@@ -218,3 +229,112 @@ async def test_scram_over_smtp(tmp_path):
             answer = scram.answer(base64.b64decode(reply[4:]))
             reply = await client.say(base64.b64encode(answer).decode())
         assert reply.startswith("235")
+
+
+async def test_an_auth_server_that_goes_away_in_the_middle_is_no_wrong_password(tmp_path):
+    async with beside_dovecot(tmp_path) as scene:
+        client = await greeted(scene)
+        assert (await client.say("AUTH LOGIN")).startswith("334")
+        scene.dovecot.break_off()
+        text = "Temporary authentication failure: Connection lost to authentication server"
+        assert await client.say("am9l") == f"454 4.7.0 {text}"
+        assert (await client.say(f"AUTH PLAIN {GOOD}")).startswith("235")
+        # fail2ban's stock filter leaves exactly these words alone
+        warning = f"warning: {HOST}: SASL LOGIN authentication failed: Connection lost to authentication server"
+        await scene.log(f"{warning}, sasl_username=(unavailable)")
+
+
+async def test_the_log_says_why_nobody_could_check_a_password(tmp_path):
+    (tmp_path / "logins").write_text("joe:{ROT13}frperg\n")
+    main_cf = f"smtpd_sasl_auth_enable = yes\nsmtpd_sasl_type = posthouse\nsmtpd_sasl_path = {tmp_path}/logins\n"
+    async with Scene(tmp_path, main_cf) as scene:
+        client = await greeted(scene)
+        assert (await client.say(f"AUTH PLAIN {GOOD}")).startswith("454 4.7.0")
+        await scene.log(f"warning: {HOST}: SASL PLAIN: SASL: the stored password of joe: unknown password scheme ROT13")
+
+
+async def test_a_replaced_command_shows_no_password(tmp_path):
+    (tmp_path / "commands").write_text("/^AUTH PLAIN/ NOOP\n")
+    async with beside_dovecot(tmp_path, f"smtpd_command_filter = regexp:{tmp_path}/commands\n") as scene:
+        client = await greeted(scene)
+        assert await client.say(f"AUTH PLAIN {GOOD}") == "250 2.0.0 Ok"
+        await scene.log('replacing command "AUTH PLAIN [...]" with "NOOP"')
+
+
+@pytest.mark.skipif(not shutil.which("fail2ban-regex"), reason="needs fail2ban")
+@pytest.mark.parametrize(("mode", "matched"), [("auth", 2), ("aggressive", 4)])
+async def test_the_stock_filter_of_fail2ban_reads_our_lines(tmp_path, mode, matched):
+    async with beside_dovecot(tmp_path) as scene:
+        client = await greeted(scene)
+        await client.say(f"AUTH PLAIN {BAD}")
+        await client.say("AUTH LOGIN")
+        await client.say("am9l")
+        await client.say("d3Jvbmc=")
+        await client.say("AUTH CRAM-MD5")  # not offered: aggressive mode alone minds
+        scene.dovecot.silent = True
+        await client.say("QUIT")
+        other = await greeted(scene)  # whose password nobody can check: no reason to shut him out
+        asked = len(scene.dovecot.lines)
+        pending = asyncio.ensure_future(other.say(f"AUTH PLAIN {GOOD}"))
+        while len(scene.dovecot.lines) == asked:
+            await asyncio.sleep(0.01)
+        scene.dovecot.break_off()
+        assert (await pending).startswith("454")
+        await scene.log("Connection lost to authentication server")
+        await other.say("QUIT")
+        await scene.log("disconnect from", count=2)
+    lines = [f"Nov 22 10:00:00 mail {line}" for line in scene.sink.lines]
+    lines = [line for line in lines if "auth=0/1 " not in line]  # aggressive mode minds any login that came to nothing
+    (tmp_path / "maillog").write_text("".join(f"{line}\n" for line in lines))
+    command = ["fail2ban-regex", str(tmp_path / "maillog"), f"postfix[mode={mode}]"]
+    done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, timeout=120, check=False)
+    found = re.search(r"Failregex: (\d+) total", done.stdout)
+    assert found is not None, done.stdout + done.stderr
+    assert int(found[1]) == matched, done.stdout
+
+
+async def test_a_password_that_comes_after_auth_was_refused_is_not_shown(tmp_path):
+    async with beside_dovecot(tmp_path, "notify_classes = protocol\n") as scene:
+        client = await greeted(scene)
+        assert (await client.say("AUTH CRAM-MD5")).startswith("535")
+        assert (await client.say("am9l")).startswith("500")
+        assert (await client.say("4oKsdXJv")).startswith("221")  # looks like no command at all
+        await scene.log("non-SMTP command from", "[...]")
+        await scene.log("disconnect from")
+        while not scene.intake.taken:
+            await asyncio.sleep(0.01)
+        everything = "\n".join(scene.sink.lines) + scene.content().decode()
+        assert "In:  [...]" in everything
+        for secret in ("am9l", "4oKsdXJv"):
+            assert secret not in everything
+
+
+@pytest.mark.parametrize(
+    "line", ["AGpvZQBzZWNyZXQ", "AGpvZQBzZWNyZXQ==", "AGpv ZQBzZWNyZXQ=", "AGpvZQBzZWNyZXQ*", "é==="]
+)
+async def test_broken_base64_is_no_password(tmp_path, line):
+    async with beside_dovecot(tmp_path) as scene:
+        client = await greeted(scene)
+        await client.say("AUTH PLAIN")
+        assert (await client.say(line)).endswith("Invalid base64 data in continued response")
+        assert (await client.say(f"AUTH PLAIN {GOOD}")).startswith("235")
+
+
+async def test_many_other_guessers_do_not_make_one_forgotten(tmp_path, monkeypatch):
+    monkeypatch.setattr(logins, "MOST_REMEMBERED", 10)
+    async with beside_dovecot(tmp_path) as scene:
+        await greeted(scene)
+        session = next(iter(scene.service._sessions))
+
+        def fail(address):
+            session.request.client_address = address
+            return scene.service.logins.delay_after_failure(session)
+
+        delays = []
+        for number in range(40):
+            delays.append(fail("203.0.113.7"))
+            fail(f"2001:db8:{number:x}::1")
+        assert delays[3:10] == [0.5, 1, 2, 4, 8, 15, 15]
+        assert fail("2001:db8:27::ffff") == fail("2001:db8:27::abcd") == 0  # a site's network is one
+        assert fail("2001:db8:27::2") == 0.5
+        assert len(scene.service.logins._failures) == 10

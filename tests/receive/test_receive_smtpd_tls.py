@@ -1,15 +1,22 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import os
+import re
+import socket
 import ssl
 
 import pytest
+from cryptography.hazmat.primitives import hashes
+from OpenSSL import SSL
 from smtpd_scene import Client, Scene
 
 import certificates
 from auth_servers import FakeDovecot
 from posthouse.backstage.anvil import Anvil
+from posthouse.protocols.sasl_client import ScramSha256
+from posthouse.sasl.password_hash import hash_password
 
 HOST = "unknown[127.0.0.1]"
 
@@ -238,13 +245,16 @@ async def test_a_renewed_certificate_serves_at_once(tmp_path, issued):
 
 async def test_the_name_that_a_client_asks_for_chooses_the_certificate(tmp_path, issued):
     chain = f"{issued['other'].key} {issued['other'].certificate}"
-    names = f"tls_server_sni_maps = inline:{{ {{ other.example.org = {chain} }}, {{ .example.net = {chain} }} }}\n"
+    names = f"tls_server_sni_maps = inline:{{ {{ other.example.org = {chain} }}, {{ .example.net = {chain} }} }}\nsmtpd_tls_loglevel = 1\n"
     async with Scene(tmp_path, keys(issued) + names) as scene:
         assert shown(await secured(scene, issued)) == "mail.example.com"
         assert shown(await secured(scene, issued, name="other.example.org")) == "other.example.org"
         context = trusting(issued)
         context.check_hostname = False
         assert shown(await secured(scene, issued, name="a.b.example.net", context=context)) == "other.example.org"
+        await scene.log(f"TLS SNI mail.example.com from {HOST} not matched, using default chain")
+        await scene.log(f"Anonymous TLS connection established from {HOST}: TLSv1.3")
+        await scene.log(f"Anonymous TLS connection established from {HOST} to a.b.example.net: TLSv1.3")
 
 
 @pytest.mark.parametrize(
@@ -320,3 +330,61 @@ async def test_a_peer_that_does_not_read_does_not_stop_others(tmp_path, issued):
         silent.raw(b"NOOP\r\n" * 20_000)
         client = await secured(scene, issued)
         assert (await client.say("EHLO client.test")).startswith("250")
+
+
+def scram_plus(port, context, binding, *, other_binding=b""):
+    """The last reply to a login that is bound to its connection, from a client with OpenSSL's own means."""
+
+    def reply():
+        text = file.readline()
+        while text[3:4] == b"-":
+            text = file.readline()
+        return text.decode().strip()
+
+    with socket.create_connection(("127.0.0.1", port), 20) as plain:
+        file = plain.makefile("rb")
+        reply()
+        plain.sendall(b"EHLO x\r\n")
+        reply()
+        plain.sendall(b"STARTTLS\r\n")
+        assert reply().startswith("220")
+        file.close()
+        tls = SSL.Connection(context, plain)
+        tls.set_connect_state()
+        plain.settimeout(None)
+        tls.do_handshake()
+        if binding == "tls-exporter":
+            data = tls.export_keying_material(b"EXPORTER-Channel-Binding", 32, b"")
+        else:
+            data = tls.get_peer_certificate(as_cryptography=True).fingerprint(hashes.SHA256())
+        heard = b""
+
+        def say(line):
+            nonlocal heard
+            tls.sendall(line + b"\r\n")
+            heard = b""
+            while not re.search(rb"(?m)^\d{3}(?: .*)?\r$", heard):
+                heard += tls.recv(4096)
+            return heard.decode().strip()
+
+        assert "SCRAM-SHA-256-PLUS" in say(b"EHLO x")
+        client = ScramSha256("joe", "secret", lambda: "nonce")
+        client.header = f"p={binding},,".encode()
+        answer = say(b"AUTH SCRAM-SHA-256-PLUS " + base64.b64encode(client.initial()))
+        client.header += other_binding or data
+        while answer.startswith("334 "):
+            answer = say(base64.b64encode(client.answer(base64.b64decode(answer[4:]))))
+        return answer
+
+
+@pytest.mark.parametrize("version", ["TLSv1.2", "TLSv1.3"])
+@pytest.mark.parametrize("binding", ["tls-exporter", "tls-server-end-point"])
+async def test_a_login_bound_to_its_connection(tmp_path, issued, version, binding):
+    (tmp_path / "logins").write_text(f"joe:{hash_password('secret', 'SCRAM-SHA-256')}\n")
+    sasl = f"smtpd_sasl_auth_enable = yes\nsmtpd_sasl_type = posthouse\nsmtpd_sasl_path = {tmp_path}/logins\n"
+    async with Scene(tmp_path, f"{keys(issued)}{sasl}smtpd_tls_protocols = {version}\n") as scene:
+        context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+        said = await asyncio.to_thread(scram_plus, scene.port, context, binding)
+        assert said == "235 2.7.0 Authentication successful"
+        said = await asyncio.to_thread(scram_plus, scene.port, context, binding, other_binding=b"of another connection")
+        assert said == "535 5.7.8 Error: authentication failed: SCRAM: channel binding does not match"

@@ -91,3 +91,18 @@ async def test_another_kind_of_server_does_not_pass_for_dovecot(tmp_path, greeti
     async with await asyncio.start_unix_server(talk, str(tmp_path / "auth")):
         with pytest.raises(LookupFailed):
             await opened(tmp_path).offers()
+
+
+async def test_mechanisms_that_only_dovecot_knows_pass_through(tmp_path):
+    async with FakeDovecot(tmp_path / "auth", ["OAUTHBEARER", "EXTERNAL"]) as dovecot:
+        service = opened(tmp_path)
+        token = b"n,a=joe@example.org,\x01host=mail\x01auth=Bearer %s\x01\x01"
+        assert await service.dialogue(PEER).begin("OAUTHBEARER", token % b"good") == Granted("joe")
+        login = service.dialogue(PEER)
+        assert await login.begin("OAUTHBEARER", token % b"stale") == Challenge(b'{"status":"invalid_token"}')
+        assert await login.go_on(b"\x01") == Denied("invalid token", "joe")
+        certified = LoginPeer("198.51.100.7", "192.0.2.1", is_secured=True, has_trusted_certificate=True)
+        assert await service.dialogue(certified).begin("external", b"") == Granted("joe")
+        assert "valid-client-cert\tresp=" in dovecot.lines[-1]
+        assert await service.dialogue(PEER).begin("EXTERNAL", b"") == Denied()
+        await service.close()

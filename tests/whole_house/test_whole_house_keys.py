@@ -104,7 +104,8 @@ def _takes(house, recipient):
         return client.rcpt(recipient)[0] == 250
 
 
-def test_a_key_in_a_closed_folder_is_shown_to_other_servers(place, closed):
+@pytest.mark.parametrize("names", ["cert_file and key_file", "chain_files"])
+def test_a_key_in_a_closed_folder_is_shown_to_other_servers(place, closed, names):
     authority = certificates.make(place, "ca", "the authority", authority=True)
     pair = certificates.make(closed, "client", "client.example.com", issuer=authority)
     server = certificates.make(place, "server", "mail.example.com", issuer=authority)
@@ -115,9 +116,12 @@ def test_a_key_in_a_closed_folder_is_shown_to_other_servers(place, closed):
         f"smtpd_tls_ask_ccert = yes\nsmtpd_tls_CAfile = {authority.certificate}\n",
     )
     (place / "near").mkdir()
+    own = f"smtp_tls_cert_file = {pair.certificate}\nsmtp_tls_key_file = {pair.key}\n"
+    if names == "chain_files":
+        own = f"smtp_tls_chain_files = {pair.key}, {pair.certificate}\n"
     near = WholeHouse(
         place / "near",
-        f"smtp_tls_security_level = may\nsmtp_tls_cert_file = {pair.certificate}\nsmtp_tls_key_file = {pair.key}\n"
+        f"smtp_tls_security_level = may\n{own}"
         f"transport_maps = inline:{{ {{ example.org = smtp:[127.0.0.1]:{far.port} }} }}\n",
     )
     try:

@@ -35,6 +35,7 @@ def main(argv: list[str] | None = None) -> int:
 
         judged = judge(settings, services)
         findings = [*broken, *judged.findings]
+        findings += _about_keys(settings, services)
         if not options.quiet:
             findings += _not_there(settings)
     if options.quiet:
@@ -97,6 +98,22 @@ def _not_there(settings: Settings) -> Iterator[Finding]:
                 yield Finding("note", place.file, place.line, parameter, text)
     if asks_dns and not os.path.exists("/etc/resolv.conf"):
         yield Finding("note", "/etc/resolv.conf", 0, "", f"{asks_dns} needs DNS, and this file is not there")
+
+
+def _about_keys(settings: Settings, services: tuple[Service, ...]) -> Iterator[Finding]:
+    """What is wrong with keys and certificates; a file that is not on this machine may be on another."""
+    import datetime as dt
+
+    from posthouse.config.check import Finding
+    from posthouse.master.key_notes import key_notes
+    from posthouse.master.keys import complaints, read_keys, sources_of, unfit
+
+    sources = sources_of(settings, services)
+    keys = read_keys(path for source in sources for path in source)
+    for text in [*complaints(sources, keys, dt.datetime.now(dt.UTC)), *unfit(settings, services, keys)]:
+        yield Finding("note" if ": cannot read " in text else "warning", "", 0, "", text)
+    for file, text in key_notes(settings, services):
+        yield Finding("note", file, 0, "", text)
 
 
 def _answers(server: str) -> bool:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 EXAMPLES = """examples:
   posthouse explain --client 198.51.100.7 --from friend@sender.test --to info@example.com
   posthouse explain --client 198.51.100.7 --to info@example.com -o smtpd_delay_reject=no
+  posthouse explain --client 198.51.100.7 --sasl joe@example.com --from joe@example.com --header-from boss@example.com \
+      --to friend@sender.test --service submission
   posthouse explain 4hK2Zq1x3Hz9
   posthouse explain --log 198.51.100.7
 """
@@ -63,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--tls", action="store_true", help="the session is encrypted")
     add("--from", dest="sender", metavar="ADDRESS", default="", help="sender (default: the null sender)")
     add("--to", metavar="ADDRESS", help="recipient")
+    add("--header-from", metavar="ADDRESSES", help="what its From: says (default: the sender)")
     add("--size", type=int, default=0, metavar="BYTES", help="the message's size")
     add("--service", metavar="NAME", help="the service of master.cf (default: the first smtpd)")
     add("-o", dest="overrides", action="append", default=[], metavar="NAME=VALUE", help="as if main.cf said so")
@@ -157,6 +160,9 @@ async def make_request(options: argparse.Namespace, view: Settings, dns: Any) ->
     literal = f"[IPv6:{address}]" if ":" in address else f"[{address}]"
     request.helo_name = options.helo or (request.client_name if request.client_name != "unknown" else literal)
     request.sender, request.recipient = _bare(options.sender), _bare(options.to)
+    told = options.sender if options.header_from is None else options.header_from
+    header = f"From: {told}\n".encode("utf-8", "surrogateescape") if told else b""
+    request.header = lambda: header
     if options.sasl:
         request.sasl_username, request.sasl_method = options.sasl, "PLAIN"
     if options.tls or options.sasl or view.flag("smtpd_tls_wrappermode"):

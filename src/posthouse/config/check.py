@@ -102,10 +102,15 @@ def _undefined(settings: Settings, services: Sequence[Service], names: known.Nam
         if not line:
             found = (service.line for service in services if _uses(service, name))
             line = next(found, 0)
-        meant = suggestion(name)
-        yield Finding(
-            "warning", file, line, name, f"undefined parameter: {name}{f'; did you mean {meant}?' if meant else ''}"
-        )
+        yield Finding("warning", file, line, name, f"undefined parameter: {name}{_hint(name)}")
+
+
+def _hint(name: str) -> str:
+    """What to do about a name that is used and defined nowhere."""
+    if name.startswith("mua_"):
+        return "; it is for you to define in main.cf (empty until then)"
+    meant = suggestion(name)
+    return f"; did you mean {meant}?" if meant else ""
 
 
 def _uses(service: Service, name: str) -> bool:
@@ -128,6 +133,19 @@ def _check_values(settings: Settings, written: Sequence[str]) -> Iterator[Findin
         reason = reason_against(name)
         if reason and parameter is not None and settings.raw(name) != parameter.default:
             yield _finding(settings, "warning", name, f"{name} has no effect: {reason}")
+        unbuilt = _unbuilt_value(settings, name)
+        if unbuilt:
+            yield _finding(settings, "warning", name, unbuilt)
+
+
+def _unbuilt_value(settings: Settings, name: str) -> str:
+    """What a good value asks for that is not there yet."""
+    if name not in ("smtp_tls_security_level", "lmtp_tls_security_level"):
+        return ""
+    dns, level = settings.text(f"{name[:4]}_dns_support_level").lower(), settings.text(name).lower()
+    if dns != "dnssec" or level not in ("dane", "dane-only"):
+        return ""
+    return f"{name} = {level} is not built yet: mail waits; use secure, verify or fingerprint, or smtp_tls_policy_maps"
 
 
 def _wrong_value(settings: Settings, name: str, parameter: Parameter | None) -> str:

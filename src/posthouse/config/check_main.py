@@ -22,6 +22,7 @@ def check_main(settings: Settings, services: Sequence[Service]) -> Iterator[Find
     yield from _two_classes(settings)
     yield from _unowned_mailboxes(settings, services)
     yield from _trusted_routing(settings)
+    yield from _unheld(settings, services)
 
 
 def _finding(settings: Settings, name: str, text: str) -> Finding:
@@ -93,3 +94,19 @@ def _trusted_routing(settings: Settings) -> Iterator[Finding]:
     if settings.flag("allow_untrusted_routing"):
         text = "allow_untrusted_routing lets strangers pass mail on by way of your domains (user%elsewhere@yours)"
         yield _finding(settings, "allow_untrusted_routing", text)
+
+
+def _unheld(settings: Settings, services: Sequence[Service]) -> Iterator[Finding]:
+    """Mail that goes to a filter before it is in the queue cannot be put on hold."""
+    name = "posthouse_sasl_login_rate_action"
+    for service in services:
+        if service.command != "smtpd":
+            continue
+        try:
+            view = settings.with_overrides(service.options, service.name, service.file, service.line)
+            limits = [view.integer(f"posthouse_sasl_login_{what}_rate_limit") for what in ("message", "recipient")]
+        except ConfigError:
+            continue  # the service itself says so
+        if any(limits) and view.text("smtpd_proxy_filter") and view.text(name) == "hold":
+            text = f"{name} = hold: with smtpd_proxy_filter, service {service.name} defers such mail instead"
+            yield Finding("warning", service.file, service.line, name, text)

@@ -101,9 +101,11 @@ class _Parser:
     prefix: str = ""
     after_semicolon: bool = False
     last_semicolon: int = -1
+    last_angle: int = -1
 
     def parse(self) -> list[Entry]:
         self.last_semicolon = max((i for i, token in enumerate(self.tokens) if token.text == ";"), default=-1)
+        self.last_angle = max((i for i, token in enumerate(self.tokens) if token.text == ">"), default=-1)
         position = 0
         while position < len(self.tokens):
             token = self.tokens[position]
@@ -150,10 +152,10 @@ class _Parser:
 
     def _angle(self, position: int) -> int:
         """From `<` to `>`; the words before it are the phrase."""
-        end = next((i for i in range(position + 1, len(self.tokens)) if self.tokens[i].text == ">"), -1)
-        if end < 0:
+        if position > self.last_angle:
             self.words.append(_Token("atom", "<"))
             return position
+        end = next(i for i in range(position + 1, len(self.tokens)) if self.tokens[i].text == ">")
         inside = self.tokens[position + 1 : end]
         if inside and inside[0].text == "@":
             colon = next((i for i, token in enumerate(inside) if token.text == ":"), -1)

@@ -133,7 +133,8 @@ def keywords_discarded(keywords: Iterable[str]) -> str:
 
 
 def command_replaced(client: str, old: str, new: str) -> str:
-    return f'{client}: replacing command "{printable(old, 100)}" with "{printable(new, 100)}"'
+    shown = [without_secrets("", text.encode("utf-8", "replace")).decode() for text in (old, new)]
+    return f'{client}: replacing command "{printable(shown[0], 100)}" with "{printable(shown[1], 100)}"'
 
 
 def not_smtp(client: str, line: bytes) -> str:
@@ -161,19 +162,34 @@ def limit_exceeded(what: str, count: int, client: str, service: str) -> str:
     return f"{what} limit exceeded: {count} from {client} for service {service}"
 
 
+def login_over_limit(login: str, what: str, rate: str) -> str:
+    """What is "message" or "recipient", rate "11/60s"; why a login's mail is held or deferred."""
+    return f"<{printable(login, 100)}>: SASL login name exceeds its {what} rate limit: {rate}"
+
+
 def login_failed(client: str, mechanism: str, reason: str, user: str) -> str:
     """fail2ban's stock filter reads this line."""
     about = f"SASL {printable(mechanism, 100)} authentication failed: {printable(reason, 300)}"
     return f"{client}: {about}, sasl_username={printable(user, 100) or '(unavailable)'}"
 
 
+def login_unanswered(client: str, mechanism: str, reason: str) -> str:
+    """Why nobody could say whether the password is right."""
+    return f"{client}: SASL {printable(mechanism, 100)}: {printable(reason, 300)}"
+
+
 def login_aborted(client: str, mechanism: str) -> str:
     return f"{client}: SASL {printable(mechanism, 100)} authentication aborted"
 
 
-def tls_established(trust: str, client: str, session: str) -> str:
-    """Trust is "Anonymous", "Untrusted" or "Trusted"."""
-    return f"{trust} TLS connection established from {client}: {session}"
+def tls_established(trust: str, client: str, session: str, name: str = "") -> str:
+    """Trust is "Anonymous", "Untrusted" or "Trusted"; name is one of tls_server_sni_maps that chose it."""
+    to = f" to {printable(name, 255)}" if name else ""
+    return f"{trust} TLS connection established from {client}{to}: {session}"
+
+
+def tls_name_not_matched(name: str, client: str) -> str:
+    return f"TLS SNI {printable(name, 255)} from {client} not matched, using default chain"
 
 
 def tls_failed(client: str, reason: str) -> str:

@@ -18,6 +18,7 @@ from posthouse.config.settings import Settings
 from posthouse.config.word_places import forget_files, place_of_word
 from posthouse.errors import ConfigError
 from posthouse.lookup import maps, notices, table
+from posthouse.master.login_findings import check_logins
 from posthouse.policy import closed_relay_check
 from posthouse.policy.proof import Proof, State, prove_service
 from posthouse.policy.proof.mistakes import check_lists
@@ -82,7 +83,7 @@ def _judge_lists(settings: Settings, services: Sequence[Service], found: Judgeme
     views = [(settings, settings.names())]
     views += [(_view(settings, service), tuple(service.options)) for service in services if service.options]
     for view, written in views:
-        for questions in (check_lists(view, written), references.check(view, written)):
+        for questions in (check_lists(view, written), references.check(view, written), check_logins(view, written)):
             try:
                 found.findings += questions
             except ConfigError as error:

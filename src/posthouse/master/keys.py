@@ -49,7 +49,7 @@ def sources_of(settings: Settings, services: Iterable[Service]) -> Sources:
 
 def complaints(sources: Sources, keys: dict[str, KeyFile], now: dt.datetime) -> list[str]:
     """What is wrong with keys and certificates, or soon will be."""
-    from posthouse.system.tls_server import parse_pairs
+    from posthouse.system.tls_pairs import parse_pairs
 
     said: list[str] = []
     for source, service in sources.items():
@@ -74,6 +74,34 @@ def _date_trouble(certificate: Certificate, now: dt.datetime) -> str:
     if certificate.not_valid_before_utc > now:
         return f"the certificate is valid from {certificate.not_valid_before_utc:%Y-%m-%d} on"
     return f"the certificate expires on {end:%Y-%m-%d}" if end < now + SOON else ""
+
+
+def unfit(settings: Settings, services: Iterable[Service], keys: dict[str, KeyFile]) -> list[str]:
+    """Why TLS of a service will not work, though its keys are good: names of ciphers, authorities and the like."""
+    from posthouse.receive.smtpd.tls_rules import read_tls_rules
+    from posthouse.system.tls import TrustStore
+    from posthouse.system.tls_pairs import parse_pairs
+    from posthouse.system.tls_server import make_context
+
+    said: dict[str, str] = {}
+    for service in services:
+        if service.command != "smtpd":
+            continue
+        try:
+            rules = read_tls_rules(settings.with_overrides(service.options, service.name))
+            pairs = [pair for path in rules.sources for pair in parse_pairs(b"\n".join(keys[one].data for one in path))]
+            wanted = rules.context_rules()
+        except (ConfigError, ValueError, KeyError):
+            continue  # that is said elsewhere
+        if rules.level is Level.NONE:
+            continue
+        try:
+            make_context(wanted, pairs)
+            if rules.asks_certificate:
+                TrustStore((rules.ca_file,), rules.ca_path, system_too=rules.trusts_system)
+        except ValueError as error:
+            said.setdefault(str(error), service.name)
+    return [f"TLS of service {name}: {text}" for text, name in said.items()]
 
 
 def read_keys(paths: Iterable[str]) -> dict[str, KeyFile]:

@@ -14,7 +14,7 @@ from posthouse.config.settings import Settings, load
 from posthouse.errors import ConfigError
 from posthouse.master import layout
 from posthouse.master.judging import judge
-from posthouse.master.keys import complaints, read_keys, sources_of
+from posthouse.master.keys import complaints, read_keys, sources_of, unfit
 from posthouse.master.sockets import Endpoint, endpoints, listen
 from posthouse.system import processes
 from posthouse.system.key_files import KeyFile
@@ -65,6 +65,7 @@ def read(config_directory: str | None, generation: int) -> Setup:
     warnings += [str(finding) for finding in findings]
     if sources:
         warnings += complaints(sources, keys, dt.datetime.now(dt.UTC))
+        warnings += unfit(settings, services, keys)
     return Setup(settings, tuple(services), generation, warnings, keys=keys, key_paths=paths)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +17,7 @@ class Request:
     recipient_count counts recipients accepted so far; size is SIZE= (bytes, 0 not said), at end of data the real one.
     protocol_state is CONNECT, HELO, EHLO, MAIL, RCPT, DATA, END-OF-MESSAGE, VRFY or ETRN.
     pipelined_unexpectedly tells of the form in which commands came. queue_id is "" before there is one.
+    header gives the message's header at its end (LF line ends), None before.
     memory is policy's own, from one command of the session to the next; a session keeps it, or one Request, throughout.
     """
 
@@ -51,5 +53,6 @@ class Request:
     dsn_envid: str = ""
     pipelined_unexpectedly: bool = False
     stress: str = ""
+    header: Callable[[], bytes] | None = None
     notes: dict[str, str] = field(default_factory=dict)
     memory: dict[str, Any] = field(default_factory=dict)

@@ -69,6 +69,7 @@ class CramMd5:
 
 class ScramSha256:
     name = "SCRAM-SHA-256"
+    header = b"n,,"  # not bound to the connection
 
     def __init__(self, user: str, password: str, nonce: Callable[[], str]) -> None:
         escaped = user.replace("=", "=3D").replace(",", "=2C")
@@ -77,7 +78,7 @@ class ScramSha256:
         self._server_signature: bytes | None = None
 
     def initial(self) -> bytes | None:
-        return f"n,,{self._first}".encode()
+        return self.header + self._first.encode()
 
     def answer(self, challenge: bytes) -> bytes:
         fields = dict(part.split("=", 1) for part in challenge.decode("utf-8", "replace").split(",") if "=" in part)
@@ -87,7 +88,7 @@ class ScramSha256:
         if not nonce.startswith(self._nonce) or not count.isdigit() or not 0 < int(count) <= MAX_ITERATIONS:
             raise ProtocolError("SCRAM: bad challenge")
         salted = hashlib.pbkdf2_hmac("sha256", self._password, base64.b64decode(salt), int(count))
-        final = f"c=biws,r={nonce}"
+        final = f"c={base64.b64encode(self.header).decode()},r={nonce}"
         signed = f"{self._first},{challenge.decode()},{final}".encode()
         client_key = hmac.digest(salted, b"Client Key", "sha256")
         signature = hmac.digest(hashlib.sha256(client_key).digest(), signed, "sha256")

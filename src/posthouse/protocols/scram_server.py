@@ -1,4 +1,4 @@
-"""SCRAM-SHA-256 as a server (RFC 5802, RFC 7677), with channel binding by tls-exporter (RFC 9266)."""
+"""SCRAM-SHA-256 as a server (RFC 5802, RFC 7677), with channel binding (RFC 5929, RFC 9266)."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import binascii
 import hashlib
 import hmac
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from posthouse.errors import ProtocolError
 
 ITERATIONS = 100_000
 MOST_ITERATIONS = 10_000_000
-BINDING = "tls-exporter"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +64,14 @@ def parse_keys(text: str) -> ScramKeys:
 
 
 class ScramServer:
-    """One login: first(), challenge(), final(), in this order. nonce is fresh random text; channel is the connection's
-    binding (b"" none); plus: the client chose SCRAM-SHA-256-PLUS. Each raises ProtocolError for what is no SCRAM.
+    """One login: first(), challenge(), final(), in this order. nonce is fresh random text; channels are the
+    connection's bindings by name; plus: the client chose SCRAM-SHA-256-PLUS. Each raises ProtocolError for
+    what is no SCRAM.
     """
 
-    def __init__(self, nonce: str, channel: bytes, *, plus: bool) -> None:
-        self._nonce, self._channel, self._plus = nonce, channel, plus
+    def __init__(self, nonce: str, channels: Mapping[str, bytes], *, plus: bool) -> None:
+        self._nonce, self._channels, self._plus = nonce, channels, plus
+        self._channel = b""
         self._header = b""
         self._client_first = self._server_first = self._whole_nonce = ""
         self._keys: ScramKeys | None = None
@@ -93,12 +95,14 @@ class ScramServer:
         return name
 
     def _check_binding(self, flag: str) -> None:
-        wanted = f"p={BINDING}"
-        if self._plus and (flag != wanted or not self._channel):
-            raise ProtocolError("SCRAM: unsupported channel binding")
-        if not self._plus and (flag.startswith("p=") or (flag == "y" and self._channel)):
+        if self._plus:
+            kind, _, name = flag.partition("=")
+            if kind != "p" or name not in self._channels:
+                raise ProtocolError("SCRAM: unsupported channel binding")
+            self._channel = self._channels[name]
+        elif flag.startswith("p=") or (flag == "y" and self._channels):
             raise ProtocolError("SCRAM: channel binding does not match")
-        if flag not in ("n", "y", wanted):
+        elif flag not in ("n", "y"):
             raise ProtocolError("SCRAM: bad channel binding flag")
 
     def challenge(self, keys: ScramKeys) -> bytes:
@@ -113,7 +117,7 @@ class ScramServer:
         message = _text(data)
         without_proof, comma, proof = message.rpartition(",p=")
         fields = _fields(without_proof)
-        binding = self._header + (self._channel if self._plus else b"")
+        binding = self._header + self._channel
         if not comma or self._keys is None or fields.get("r") != self._whole_nonce:
             raise ProtocolError("SCRAM: bad final message")
         if fields.get("c") != base64.b64encode(binding).decode():

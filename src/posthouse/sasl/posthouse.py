@@ -164,7 +164,7 @@ class OwnDialogue:
         name = mechanism.upper()
         if not name.startswith(_SCRAM):
             return await self._passwords.begin(mechanism, initial)
-        self._scram = ScramServer(secrets.token_urlsafe(24), self._peer.channel, plus=name.endswith("-PLUS"))
+        self._scram = ScramServer(secrets.token_urlsafe(24), self._peer.channels, plus=name.endswith("-PLUS"))
         return Challenge(b"") if initial is None else await self.go_on(initial)
 
     async def go_on(self, response: bytes) -> Answer:

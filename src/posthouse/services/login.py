@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 
@@ -19,14 +20,14 @@ class Offer:
 @dataclass(frozen=True, slots=True)
 class LoginPeer:
     """Whose login it is: both ends of the connection, whether TLS protects it, and whether the client's certificate
-    is trusted. channel is what TLS has of this connection alone (tls-exporter, RFC 9266), b"" without.
+    is trusted. channels are what this connection alone has (RFC 5929, RFC 9266), by name.
     """
 
     client_address: str
     server_address: str
     is_secured: bool = False
     has_trusted_certificate: bool = False
-    channel: bytes = b""
+    channels: Mapping[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

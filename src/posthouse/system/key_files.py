@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 SIZE_LIMIT = 1_000_000  # bytes
@@ -78,16 +77,3 @@ class KeyFiles:
             if path not in self._known:
                 raise
         return self._known[path]
-
-    @contextlib.contextmanager
-    def openable(self, path: str) -> Iterator[str]:
-        """A name under which this process may open the file; that of a copy in memory where need be (on Linux)."""
-        if os.access(path, os.R_OK) or path not in self._known or not hasattr(os, "memfd_create"):
-            yield path
-            return
-        fd = os.memfd_create("key", os.MFD_CLOEXEC)
-        try:
-            os.write(fd, self._known[path].data)
-            yield f"/proc/self/fd/{fd}"
-        finally:
-            os.close(fd)

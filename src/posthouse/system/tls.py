@@ -12,7 +12,7 @@ from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from OpenSSL import crypto
 
 _VERSIONS = {
@@ -29,9 +29,11 @@ _OFF = {
 }
 _NOTHING_OFF = ssl.Options(0)
 _ANCIENT = {"sslv2", "sslv3"}
+_WITHOUT_MEANING = "sslv2"  # nobody speaks it; a list of it alone is as good as none
 _DER = 2  # _ssl.ENCODING_DER
 _SELF_SIGNED = 18
 _UNKNOWN_ISSUER = (2, 19, 20, 21, 27)
+_PURPOSE = 26
 _DATES = {9: "not yet valid", 10: "has expired"}
 
 
@@ -60,7 +62,7 @@ def parse_protocols(text: str) -> Protocols:
             highest = _VERSIONS.get(name, highest)
         elif word.startswith("!"):
             off |= _OFF.get(name, _NOTHING_OFF)
-        else:
+        elif name != _WITHOUT_MEANING:
             only.add(name)
     if only:
         for name, option in _OFF.items():
@@ -83,37 +85,97 @@ def cipher_list(base: str, exclude: Iterable[str]) -> str:
     return ":".join([base, *(f"!{word}" for word in exclude)])
 
 
-class TrustStore:
-    """Judges certificate chains without breaking the connection, so that a log can say what was wrong."""
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """OpenSSL's on a chain: its number (0 good) and words; issuer is that of the certificate it found fault with."""
 
-    def __init__(self, file: str, directory: str, *, system_too: bool) -> None:
+    number: int = 0
+    words: str = ""
+    issuer: str = ""
+
+
+class TrustStore:
+    """Judges certificate chains without breaking the connection, so that a log can say what was wrong.
+
+    Raises ValueError for files that are no good. is_partial: whoever is in the file counts, an authority or not.
+    """
+
+    def __init__(
+        self, files: Iterable[str], directory: str = "", *, system_too: bool = False, is_partial: bool = False
+    ) -> None:
         self._store = crypto.X509Store()
-        if file or directory:
-            self._store.load_locations(file or None, directory or None)
+        for file, folder in (*((file, None) for file in files), (None, directory or None)):
+            if file or folder:
+                self._load(file, folder)
         if system_too:
             paths = ssl.get_default_verify_paths()
-            self._store.load_locations(paths.cafile, paths.capath)
+            self._load(paths.cafile, paths.capath)
+        if is_partial:
+            self._store.set_flags(crypto.X509StoreFlags.PARTIAL_CHAIN)
 
-    def verify(self, chain: list[bytes]) -> tuple[int, str]:
-        """OpenSSL's verdict on a chain of DER certificates, the peer's first: (0, "") or its number and words."""
+    def _load(self, file: str | None, folder: str | None) -> None:
+        try:
+            self._store.load_locations(file, folder)
+        except crypto.Error as error:
+            raise ValueError(f"cannot load certificates from {file or folder}") from error
+
+    def verify(self, chain: list[bytes], purpose: str) -> Verdict:
+        """OpenSSL's verdict on a chain of DER certificates, the peer's first; purpose is "server" or "client"."""
         certificates = [crypto.load_certificate(crypto.FILETYPE_ASN1, der) for der in chain]
         context = crypto.X509StoreContext(self._store, certificates[0], certificates[1:])
         try:
-            context.verify_certificate()
+            verified = context.get_verified_chain()
         except crypto.X509StoreContextError as error:
-            return int(error.errors[0]), str(error.errors[2])
-        return 0, ""
+            return Verdict(
+                int(error.errors[0]), str(error.errors[2]), _one_line(error.certificate.to_cryptography().issuer)
+            )
+        for certificate in [found.to_cryptography() for found in verified[:-1] or verified]:
+            if not _is_meant_for(certificate, purpose):
+                return Verdict(_PURPOSE, "unsupported certificate purpose", _one_line(certificate.issuer))
+        return Verdict()
 
 
-def verify_problem(peer: str, purpose: str, number: int, words: str) -> str:
+def _is_meant_for(certificate: x509.Certificate, purpose: str) -> bool:
+    """Whether a certificate that says what it is for may serve for that (RFC 5280, 4.2.1.12)."""
+    try:
+        usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    except x509.ExtensionNotFound:
+        return True
+    except ValueError:
+        return False
+    wanted = ExtendedKeyUsageOID.SERVER_AUTH if purpose == "server" else ExtendedKeyUsageOID.CLIENT_AUTH
+    return wanted in usage or ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE in usage
+
+
+def _one_line(name: x509.Name) -> str:
+    """A name as logs have it: "/C=NL/CN=an authority"."""
+    return "".join(f"/{part.rfc4514_attribute_name}={part.value!s}" for part in name)
+
+
+def verify_problem(peer: str, purpose: str, verdict: Verdict) -> str:
     """A failed verification as Postfix logs it; purpose is "server" or "client"."""
+    number = verdict.number
     if number == _SELF_SIGNED:
         return f"certificate verification failed for {peer}: self-signed certificate"
     if number in _UNKNOWN_ISSUER:
-        return f"certificate verification failed for {peer}: untrusted issuer"
+        return f"certificate verification failed for {peer}: untrusted issuer {_safe(verdict.issuer)}"
+    if number == _PURPOSE:
+        return f"certificate verification failed for {peer}: not designated for use as a {purpose} certificate"
     if number in _DATES:
         return f"{purpose} certificate verification failed for {peer}: certificate {_DATES[number]}"
-    return f"{purpose} certificate verification failed for {peer}: num={number}:{words}"
+    return f"{purpose} certificate verification failed for {peer}: num={number}:{verdict.words}"
+
+
+def _safe(text: str) -> str:
+    return "".join(char if char.isprintable() else "?" for char in text)
+
+
+def normal_fingerprint(text: str) -> str:
+    """A fingerprint as "AB:CD:...", from hexadecimal with or without colons; "" for what is none."""
+    try:
+        return bytes.fromhex(text.replace(":", "")).hex(":").upper()
+    except ValueError:
+        return ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,30 +6,18 @@ The ssl module cannot ask clients for certificates and let those pass that it do
 from __future__ import annotations
 
 import asyncio
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives import hashes, serialization
 from OpenSSL import SSL, crypto
 
 from posthouse.system.tls import PeerCertificate, Protocols, certificate_of
+from posthouse.system.tls_pairs import Pair
 
-_BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----.+?-----END \1-----", re.DOTALL)
 _READ = 262_144
 _SESSION_ID = b"smtpd"
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """A private key with its certificate and the chain above it."""
-
-    key: Any
-    certificate: x509.Certificate
-    chain: tuple[x509.Certificate, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,49 +34,6 @@ class ContextRules:
     authorities: str = ""
     own_order: bool = False
     dh_file: str = ""
-
-
-def parse_pairs(data: bytes) -> list[Pair]:
-    """Keys and certificates in PEM, in any order; the chain of a certificate is what stands between it and the next one
-    that has a key. Raises ValueError with what is wrong.
-    """
-    keys: list[Any] = []
-    certificates: list[x509.Certificate] = []
-    for found in _BLOCK.finditer(data):
-        kind, block = found[1], found[0] + b"\n"
-        try:
-            if kind.endswith(b"PRIVATE KEY"):
-                keys.append(serialization.load_pem_private_key(block, None))
-            elif kind == b"CERTIFICATE":
-                certificates.append(x509.load_pem_x509_certificate(block))
-        except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-            raise ValueError(f"cannot use a {kind.decode().lower()}: {error}") from error
-    if not keys:
-        raise ValueError("no private key found")
-    if not certificates:
-        raise ValueError("no certificate found")
-    return _paired(keys, certificates)
-
-
-def _paired(keys: list[Any], certificates: list[x509.Certificate]) -> list[Pair]:
-    public = [_spki(certificate.public_key()) for certificate in certificates]
-    places: list[tuple[int, Any]] = []
-    for key in keys:
-        wanted = _spki(key.public_key())
-        if wanted not in public:
-            raise ValueError("the private key does not belong to the certificate")
-        places.append((public.index(wanted), key))
-    places.sort(key=lambda place: place[0])
-    ends = [place for place, _ in places[1:]] + [len(certificates)]
-    return [
-        Pair(key, certificates[start], tuple(certificates[start + 1 : end]))
-        for (start, key), end in zip(places, ends, strict=True)
-    ]
-
-
-def _spki(key: Any) -> bytes:
-    found: bytes = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-    return found
 
 
 def told(error: BaseException) -> str:
@@ -111,7 +56,7 @@ def make_context(rules: ContextRules, pairs: list[Pair]) -> SSL.Context:
         _resumption(context, rules)
         _client_certificates(context, rules)
         if rules.dh_file:
-            context.load_tmp_dh(rules.dh_file)
+            _dh_parameters(context, rules.dh_file)
         if rules.curves:
             _curves(context, rules.curves)
         for pair in pairs:
@@ -140,27 +85,39 @@ def _client_certificates(context: SSL.Context, rules: ContextRules) -> None:
         return
     context.set_verify(SSL.VERIFY_PEER, lambda *_: True)  # what it is worth is judged afterwards
     if rules.authorities:
-        context.load_client_ca(rules.authorities.encode())
+        try:
+            context.load_client_ca(rules.authorities.encode())
+        except SSL.Error as error:
+            raise ValueError(f"cannot load authorities of clients from {rules.authorities}: {told(error)}") from error
+
+
+def _dh_parameters(context: SSL.Context, file: str) -> None:
+    try:
+        context.load_tmp_dh(file)
+    except SSL.Error as error:
+        raise ValueError(f"cannot load DH parameters from {file}: {told(error)}") from error
 
 
 def _curves(context: SSL.Context, names: str) -> None:
     own: Any = context
-    library: Any = SSL._lib  # type: ignore[attr-defined]  # noqa: SLF001  (no public way yet)
-    if library.SSL_CTX_set1_curves_list(own._context, names.encode()) != 1:  # noqa: SLF001
+    if _library().SSL_CTX_set1_curves_list(own._context, names.encode()) != 1:  # noqa: SLF001
         raise ValueError(f"unknown curve in {names}")
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """What a handshake led to. channel is tls-exporter (RFC 9266), b"" where there is none."""
+    """What a handshake led to. channels are its bindings by name (RFC 5929, RFC 9266); is_named: the certificate is
+    that of server_name, which the client asked for.
+    """
 
     version: str
     cipher: str
     bits: int
     group: str = ""
     server_name: str = ""
+    is_named: bool = False
     is_resumed: bool = False
-    channel: bytes = b""
+    channels: Mapping[str, bytes] = field(default_factory=dict)
     certificate: PeerCertificate = field(default_factory=PeerCertificate)
 
 
@@ -181,7 +138,7 @@ class TlsTransport(asyncio.Protocol):
     def __init__(self, context: SSL.Context, below: asyncio.Transport, above: asyncio.Protocol) -> None:
         self._tls = SSL.Connection(context, None)
         self._tls.set_accept_state()
-        self._below, self._above = below, above
+        self._context, self._below, self._above = context, below, above
         self._is_up = self._is_over = False
         self._shaken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -201,25 +158,27 @@ class TlsTransport(asyncio.Protocol):
         return self._session()
 
     def _session(self) -> Session:
-        tls = self._tls
+        tls, library, raw = self._tls, _library(), cast("Any", self._tls)._ssl  # noqa: SLF001
         ders: list[bytes] = []
         own = tls.get_peer_certificate(as_cryptography=True)
         if own is not None:
             chain = [own, *(tls.get_peer_cert_chain(as_cryptography=True) or [])]
             ders = list(dict.fromkeys(found.public_bytes(serialization.Encoding.DER) for found in chain))
         try:
-            channel = tls.export_keying_material(b"EXPORTER-Channel-Binding", 32, b"")
-        except SSL.Error:
-            channel = b""
-        library: Any = SSL._lib  # type: ignore[attr-defined]  # noqa: SLF001
-        resumed = bool(library.SSL_session_reused(cast("Any", tls)._ssl))  # noqa: SLF001
-        try:
             group = tls.get_group_name() or ""
         except (NotImplementedError, AttributeError):
             group = ""
-        name = (tls.get_servername() or b"").decode("ascii", "replace")
-        version, bits = tls.get_protocol_version_name(), tls.get_cipher_bits() or 0
-        return Session(version, tls.get_cipher_name() or "", bits, group, name, resumed, channel, certificate_of(ders))
+        return Session(
+            version=tls.get_protocol_version_name(),
+            cipher=tls.get_cipher_name() or "",
+            bits=tls.get_cipher_bits() or 0,
+            group=group,
+            server_name=(tls.get_servername() or b"").decode("ascii", "replace"),
+            is_named=tls.get_context() is not self._context,
+            is_resumed=bool(library.SSL_session_reused(raw)),
+            channels=_channel_bindings(tls, has_master_secret=bool(library.SSL_get_extms_support(raw))),
+            certificate=certificate_of(ders),
+        )
 
     # -- what comes from below
 
@@ -340,6 +299,28 @@ class TlsTransport(asyncio.Protocol):
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         return self._below.get_extra_info(name, default)
+
+
+def _library() -> Any:
+    return SSL._lib  # type: ignore[attr-defined]  # noqa: SLF001  (no public way yet)
+
+
+def _channel_bindings(tls: SSL.Connection, *, has_master_secret: bool) -> dict[str, bytes]:
+    """What both ends know of this connection. tls-exporter is safe in TLS 1.3, and before that where the master secret
+    is bound to the handshake (RFC 7627; RFC 9266, 4.2).
+    """
+    found: dict[str, bytes] = {}
+    if has_master_secret or tls.get_protocol_version_name() == "TLSv1.3":
+        try:
+            found["tls-exporter"] = tls.export_keying_material(b"EXPORTER-Channel-Binding", 32, b"")
+        except SSL.Error:
+            pass
+    own = tls.get_certificate(as_cryptography=True)
+    algorithm = None if own is None else own.signature_hash_algorithm
+    if own is not None and algorithm is not None:
+        weak = algorithm.name in ("md5", "sha1")
+        found["tls-server-end-point"] = own.fingerprint(hashes.SHA256() if weak else algorithm)
+    return found
 
 
 ChooseContext = Callable[[str], SSL.Context | None]

@@ -21,16 +21,17 @@ from posthouse.deliver.smtp.peer import Peer
 from posthouse.deliver.smtp.reply_filter import ReplyFilter
 from posthouse.deliver.smtp.rules import client_rules
 from posthouse.deliver.smtp.starttls import TlsClient, weaker
-from posthouse.deliver.smtp.tls_policy import Level, TlsPolicies, TlsPolicy
+from posthouse.deliver.smtp.tls_policy import TlsDemand, TlsPolicies
+from posthouse.deliver.smtp.tls_policy_row import BadPolicy, Level
 from posthouse.deliver.smtp.transaction import Exchange, Letter, Transaction
 from posthouse.errors import ConfigError, LookupFailed
 from posthouse.mail.outcome import Bounced, Deferred, Outcome
 from posthouse.mail.status import Status
+from posthouse.maillog import smtp as lines
 from posthouse.services.delivery import DeliveryRequest, Report, Result, Target
 from posthouse.services.house import House
 
 _LOOP = "5.4.6"
-_CLEAR = TlsPolicy(Level.NONE)
 
 
 @dataclass(slots=True)
@@ -56,7 +57,7 @@ class SmtpAgent:
         self._log = house.log(settings, self._prefix)
         self._finder = HostFinder(settings, house, self._prefix, self._log)
         self._rules = client_rules(settings, self._prefix)
-        self._policies = TlsPolicies(settings, self._prefix)
+        self._policies = TlsPolicies(settings, self._prefix, self._log)
         self._tls = TlsClient(settings, self._prefix, self._log, house.key_files)
         self._sasl = SaslClient(settings, self._prefix)
         self._generic = GenericMaps(settings, self._prefix, house, self._log)
@@ -106,14 +107,14 @@ class SmtpAgent:
         for number, peer in enumerate(peers, 1):
             if self._rules.session_limit and attempt.sessions >= self._rules.session_limit:
                 return
-            policy = await self._policy(attempt, peer)
-            if policy is None:
+            demand = await self._demand(attempt, hop.text, peer)
+            if demand is None:
                 return
-            await self._try_peer(attempt, peer, policy, is_last=is_last and number == len(peers))
+            await self._try_peer(attempt, peer, demand, is_last=is_last and number == len(peers))
             if not attempt.left:
                 return
 
-    async def _try_peer(self, attempt: Attempt, peer: Peer, policy: TlsPolicy, *, is_last: bool) -> None:
+    async def _try_peer(self, attempt: Attempt, peer: Peer, demand: TlsDemand, *, is_last: bool) -> None:
         try:
             connection = await connect(
                 peer, self._rules.connect_limit, self._rules.bind[6 if ":" in peer.address else 4]
@@ -123,7 +124,11 @@ class SmtpAgent:
             self._log.info(attempt.last.status.text)
             return
         connection.reply_filter = self._reply_filter
-        refusal = await self._prepare(attempt, connection, policy)
+        try:
+            refusal = await self._prepare(attempt, connection, demand)
+        except BaseException:
+            connection.abort()
+            raise
         attempt.connected = time.time()
         if refusal is None:
             # Who refuses to talk does not count towards smtp_mx_session_limit.
@@ -132,9 +137,9 @@ class SmtpAgent:
             return
         if connection.tls_failed:
             connection.abort()
-            if policy.level is Level.MAY and self._is_due_in_clear(attempt.request):
+            if demand.level is Level.MAY and await self._is_due_in_clear(attempt.request, peer, demand):
                 self._note(attempt, refusal, is_last=False)
-                await self._try_peer(attempt, peer, weaker(policy), is_last=is_last)
+                await self._try_peer(attempt, peer, weaker(demand), is_last=is_last)
                 return
         goodbye(connection)
         self._note(attempt, refusal, is_last=is_last or isinstance(refusal, Bounced))
@@ -143,35 +148,42 @@ class SmtpAgent:
             attempt.outcomes.update((target.index, refusal) for target in attempt.left)
             attempt.left = []
 
-    async def _prepare(self, attempt: Attempt, connection: Connection, policy: TlsPolicy) -> Deferred | Bounced | None:
+    async def _prepare(self, attempt: Attempt, connection: Connection, demand: TlsDemand) -> Deferred | Bounced | None:
         """From the greeting to a session that may carry mail: hello, TLS, login. What stands in the way, or None."""
-        next_hop = attempt.request.nexthop
         refusal: Deferred | Bounced | None = None
-        if self._rules.tls_from_the_start and policy.is_mandatory:
-            refusal = await self._tls.begin(connection, policy, next_hop)
+        if self._rules.tls_from_the_start and not connection.peer.path:
+            refusal = await self._tls.begin(connection, demand)
         refusal = refusal or await shake_hands(connection, self._rules.hello)
         if refusal is None and connection.tls is None:
-            refusal = await self._tls.negotiate(connection, policy, next_hop)
+            refusal = await self._tls.negotiate(connection, demand)
             if refusal is None and connection.tls is not None:
                 refusal = await greet_again(connection, self._rules.hello)
         if refusal is None and self._sasl.enabled:
-            refusal = await self._sasl.log_in(connection, attempt.request.message.envelope.sender, next_hop)
+            refusal = await self._sasl.log_in(connection, attempt.request.message.envelope.sender, demand.next_hop)
         return refusal
 
-    def _is_due_in_clear(self, request: DeliveryRequest) -> bool:
-        """Where TLS is only welcome, mail that has waited goes without it."""
-        return request.active_since - request.message.arrival >= self._rules.clear_after
+    async def _is_due_in_clear(self, request: DeliveryRequest, peer: Peer, demand: TlsDemand) -> bool:
+        """Where TLS is only welcome, mail that has waited goes without it; a password never does."""
+        if request.active_since - request.message.arrival < self._rules.clear_after:
+            return False
+        sender = request.message.envelope.sender
+        return not (self._sasl.enabled and await self._sasl.has_password(sender, peer.name, demand.next_hop))
 
-    async def _policy(self, attempt: Attempt, peer: Peer) -> TlsPolicy | None:
-        """The TLS policy for the destination; None, with the reason noted, when it cannot be found out."""
-        if peer.path or self._policies.never:
-            return _CLEAR
+    async def _demand(self, attempt: Attempt, next_hop: str, peer: Peer) -> TlsDemand | None:
+        """The TLS that the destination gets; None, with the reason noted, when there can be no connection."""
+        if peer.path or (self._policies.never and not self._rules.tls_from_the_start):
+            return TlsDemand(Level.NONE, next_hop)
         try:
-            return await self._policies.policy(attempt.request.nexthop)
-        except (LookupFailed, ConfigError) as error:
-            self._log.warning(f"TLS policy for {attempt.request.nexthop}: {error}")
+            demand = await self._policies.demand(next_hop)
+        except BadPolicy:
+            self._log.warning(lines.no_policy(next_hop, peer.name))
             attempt.last = Deferred(Status("4.7.5", 0, "client TLS configuration problem"))
             return None
+        if self._rules.tls_from_the_start and not demand.is_mandatory:
+            self._log.warning(lines.wrapper_in_clear(self._prefix))
+            attempt.last = Deferred(Status("4.3.0", 0, "server unavailable or unable to receive mail"))
+            return None
+        return demand
 
     def _is_last_session(self, attempt: Attempt) -> bool:
         return bool(self._rules.session_limit) and attempt.sessions >= self._rules.session_limit
@@ -198,7 +210,7 @@ class SmtpAgent:
             goodbye(connection)
 
     def _may_keep(self, request: DeliveryRequest, connection: Connection) -> bool:
-        if (self._sasl.enabled and self._sasl.by_sender) or (connection.tls is not None and not self._rules.keeps_tls):
+        if (self._sasl.enabled and self._sasl.by_sender) or (connection.tls is not None and not connection.reuses_tls):
             return False
         if self._rules.keeps_on_demand and (self._cache.is_in_demand(request.nexthop) or request.connection_reuse):
             return True

@@ -30,6 +30,7 @@ class Connection(asyncio.Protocol):
         self.uses = 0
         self.tls: Any = None  # the ssl.SSLObject, once there is TLS
         self.is_verified = False
+        self.reuses_tls = False  # whether the policy lets it be kept under TLS
         self.reply_filter: ReplyFilter | None = None
         self.tls_failed = False  # STARTTLS went wrong; the connection is of no more use
         self.opened = loop.time()

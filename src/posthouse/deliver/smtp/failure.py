@@ -24,6 +24,12 @@ def refused_to_talk(peer: Peer, reply: ServerReply, *, permanent: bool) -> Defer
     return _refusal(peer, reply, f"host {peer.shown} refused to talk to me: {reply.said}", permanent=permanent)
 
 
+def refused_tls(peer: Peer, reply: ServerReply) -> Deferred | Bounced:
+    """STARTTLS was offered, is indispensable, and was refused all the same."""
+    text = f"TLS is required, but host {peer.shown} refused to start TLS: {reply.said}"
+    return _refusal(peer, reply, text, permanent=reply.is_permanent)
+
+
 def _refusal(peer: Peer, reply: ServerReply, text: str, *, permanent: bool) -> Deferred | Bounced:
     first = "5" if permanent else "4"
     dsn = f"{first}.{reply.dsn[2:]}" if reply.dsn else f"{first}.0.0"

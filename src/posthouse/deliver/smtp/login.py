@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import secrets
+from dataclasses import replace
 
 from posthouse.config.settings import Settings
-from posthouse.deliver.smtp.connection import Connection
+from posthouse.deliver.smtp import failure
+from posthouse.deliver.smtp.connection import Connection, ConnectionLost, TimedOut
 from posthouse.errors import LookupFailed, ProtocolError
+from posthouse.lookup.address_keys import find_address
 from posthouse.lookup.maps import open_maps
 from posthouse.lookup.match_list import MatchList
+from posthouse.mail.address import fold_address
 from posthouse.mail.outcome import Bounced, Deferred
 from posthouse.mail.status import Status
 from posthouse.protocols.sasl_client import Mechanism, choose_mechanism, make_mechanism
@@ -34,6 +37,8 @@ class SaslClient:
         ]
         self._filter = MatchList(settings, f"{prefix}_sasl_mechanism_filter")
         self._has_filter = bool(settings.items(f"{prefix}_sasl_mechanism_filter"))
+        self._hello = "LHLO" if prefix == "lmtp" else "EHLO"
+        self._delimiters = settings.text("recipient_delimiter")
         self._limit = settings.seconds(f"{prefix}_{'lhlo' if prefix == 'lmtp' else 'helo'}_timeout")
 
     async def log_in(self, connection: Connection, sender: str, next_hop: str) -> Deferred | Bounced | None:
@@ -56,11 +61,21 @@ class SaslClient:
         mechanism = make_mechanism(name, user, password, lambda: secrets.token_urlsafe(18))
         try:
             reply = await self._dialogue(connection, mechanism)
-        except (ProtocolError, binascii.Error) as error:
+        except (ConnectionLost, TimedOut) as error:
+            return failure.broken(peer, error, f"performing the {self._hello} handshake")
+        except (ProtocolError, ValueError) as error:
             return self._failed(connection, f"cannot authenticate to server {{}}: {error}")
         if reply.code == 235:
             return None
+        reply = without_secret(reply, user, password)
         return self._failed(connection, f"server {{}} said: {reply.said}", reply)
+
+    async def has_password(self, sender: str, host: str, next_hop: str) -> bool:
+        """Whether there is something to log in with; in doubt, yes."""
+        try:
+            return await self._password(sender, host, next_hop) is not None
+        except LookupFailed:
+            return True
 
     async def _dialogue(self, connection: Connection, mechanism: Mechanism) -> ServerReply:
         first = mechanism.initial()
@@ -86,14 +101,24 @@ class SaslClient:
 
     async def _password(self, sender: str, host: str, next_hop: str) -> str | None:
         """As user:password, by sender, by the server's name, by the next-hop destination."""
-        keys = [sender.lower()] if self.by_sender and sender else []
-        if keys and "@" in sender:
-            keys.append(f"@{sender.rpartition('@')[2].lower()}")
-        for key in (*keys, host, next_hop):
+        if self.by_sender and sender:
+            found = await find_address(self._passwords, fold_address(sender), delimiters=self._delimiters)
+            if found is not None:
+                return found.value
+        for key in (host, next_hop):
             value = await self._passwords.find(key)
             if value is not None:
                 return value
         return None
+
+
+def without_secret(reply: ServerReply, user: str, password: str) -> ServerReply:
+    """A refusal for the log and the sender, which must not learn the password from a server that repeats it."""
+    plain = (password, _encode(password.encode()), _encode(f"\0{user}\0{password}".encode()))
+    lines = list(reply.lines)
+    for secret in plain if len(password) > 3 else plain[2:]:
+        lines = [line.replace(secret, "[...]") for line in lines]
+    return replace(reply, lines=tuple(lines))
 
 
 def _encode(data: bytes) -> str:

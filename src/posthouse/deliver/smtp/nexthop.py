@@ -14,13 +14,15 @@ _FORM = re.compile(r"(?:\[([^]]*)\]|([^:\s]+))(?::([\w-]+))?\Z")
 class NextHop:
     """One destination. host is a domain, a host name or an address; by_mx: its MX records say where.
 
-    port is a number or a service name ("" the agent's default). path is a unix socket instead (LMTP).
+    port is a number or a service name ("" the agent's default). path is a unix socket instead (LMTP). text is
+    how it was written, by which tables of TLS policies and passwords have it.
     """
 
     host: str
     port: str = ""
     by_mx: bool = True
     path: str = ""
+    text: str = ""
 
 
 def parse_next_hops(text: str, *, lmtp: bool = False) -> list[NextHop]:
@@ -32,7 +34,7 @@ def parse_next_hops(text: str, *, lmtp: bool = False) -> list[NextHop]:
 
 def _one(word: str, *, lmtp: bool) -> NextHop:
     if lmtp and word.startswith("unix:"):
-        return NextHop("", by_mx=False, path=word[5:])
+        return NextHop("", by_mx=False, path=word[5:], text=word)
     if lmtp and word.startswith("inet:"):
         word = word[5:]
     match = _FORM.match(word)
@@ -41,4 +43,4 @@ def _one(word: str, *, lmtp: bool) -> NextHop:
     host = match[1] if match[1] is not None else match[2]
     if host[:5].lower() == "ipv6:":
         host = host[5:]
-    return NextHop(host, match[3] or "", by_mx=match[1] is None and not lmtp)
+    return NextHop(host, match[3] or "", by_mx=match[1] is None and not lmtp, text=word)

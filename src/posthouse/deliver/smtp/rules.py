@@ -32,7 +32,6 @@ class ClientRules:
     xforward: bool
     bind: dict[int, str]
     keeps_on_demand: bool
-    keeps_tls: bool
     keeps_always: Collection[str]
     tls_from_the_start: bool
     clear_after: float
@@ -60,7 +59,6 @@ def client_rules(settings: Settings, prefix: str) -> ClientRules:
         xforward=flag(f"{prefix}_send_xforward_command"),
         bind={4: text(f"{prefix}_bind_address"), 6: text(f"{prefix}_bind_address6")},
         keeps_on_demand=flag(f"{prefix}_connection_cache_on_demand"),
-        keeps_tls=settings.flag(f"{prefix}_tls_connection_reuse"),
         keeps_always=settings.items(f"{prefix}_connection_cache_destinations"),
         tls_from_the_start=flag(f"{prefix}_tls_wrappermode"),
         clear_after=seconds("minimal_backoff_time"),

@@ -2,154 +2,175 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from enum import IntEnum
 
 from posthouse.config.settings import Settings
-from posthouse.errors import ConfigError
+from posthouse.deliver.smtp.tls_policy_row import LEVELS, BadPolicy, Level, TlsPolicy, parse_row
+from posthouse.errors import ConfigError, LookupFailed
 from posthouse.lookup.maps import open_maps
-from posthouse.system.tls import parse_protocols
+from posthouse.maillog import smtp as lines
+from posthouse.system.log import DaemonLog
+from posthouse.system.tls import normal_fingerprint
 
-
-class Level(IntEnum):
-    """Postfix's security levels, weakest first."""
-
-    NONE = 0
-    MAY = 1
-    ENCRYPT = 2
-    DANE = 3
-    DANE_ONLY = 4
-    FINGERPRINT = 5
-    VERIFY = 6
-    SECURE = 7
-
-
-_WORDS = {level.name.lower().replace("_", "-"): level for level in Level}
-_NOT_BUILT = (Level.DANE, Level.DANE_ONLY)
+_DANE = (Level.DANE, Level.DANE_ONLY)
 
 
 @dataclass(frozen=True, slots=True)
-class TlsPolicy:
-    """What is asked of a server. match holds names or fingerprints; ca_file replaces smtp_tls_CAfile ("" it stays)."""
+class TlsDemand:
+    """A policy with everything that it leaves to main.cf filled in, for one next-hop destination."""
 
     level: Level
+    next_hop: str
     match: tuple[str, ...] = ()
     protocols: str = ""
     ciphers: str = ""
     exclude: tuple[str, ...] = ()
     server_name: str = ""
-    ca_file: str = ""
+    anchors: tuple[str, ...] = ()
+    reuses: bool = False
+
+    @property
+    def domain(self) -> str:
+        """The name in the destination: without brackets and port."""
+        if self.next_hop.startswith("["):
+            return self.next_hop[1:].partition("]")[0]
+        return self.next_hop.partition(":")[0]
 
     @property
     def is_mandatory(self) -> bool:
         return self.level >= Level.ENCRYPT
 
+    @property
+    def is_checked(self) -> bool:
+        """Whether it matters who the server is."""
+        return self.level >= Level.FINGERPRINT
+
 
 class TlsPolicies:
-    """The policies of one smtp or lmtp service."""
+    """The policies of one smtp or lmtp service. Raises ConfigError for a level that there is not."""
 
-    def __init__(self, settings: Settings, prefix: str) -> None:
-        self._settings, self._prefix = settings, prefix
+    def __init__(self, settings: Settings, prefix: str, log: DaemonLog) -> None:
+        self._settings, self._prefix, self._log = settings, prefix, log
         self._maps = open_maps(settings, f"{prefix}_tls_policy_maps")
-        self._default = self._complete(TlsPolicy(self._default_level()))
+        self._default = TlsPolicy(self._default_level())
 
     @property
     def never(self) -> bool:
         """No destination gets TLS; nothing has to be looked up."""
         return self._maps.empty and self._default.level is Level.NONE
 
-    async def policy(self, next_hop: str) -> TlsPolicy:
-        """The policy for a next-hop destination as transport(5) writes it. Raises LookupFailed, ConfigError."""
-        if self._maps.empty:
-            return self._default
-        for key in _keys(next_hop):
-            value = await self._maps.find(key)
-            if value is not None:
-                return self._complete(self._parse(value))
+    async def demand(self, next_hop: str) -> TlsDemand:
+        """What is asked of a next-hop destination as transport(5) writes it. Raises BadPolicy; the reason is logged."""
+        policy = self._default if self._maps.empty else await self._looked_up(next_hop)
+        if policy.level in _DANE:
+            policy = self._without_dane(policy, next_hop)
+        return self._complete(policy, next_hop)
+
+    async def _looked_up(self, next_hop: str) -> TlsPolicy:
+        for key in _keys(next_hop.lower()):
+            where = lines.policy_place(f"{self._prefix}_tls_policy_maps", key)
+            try:
+                value = await self._maps.find(key)
+            except LookupFailed as failed:
+                self._log.warning(lines.table_failed(failed.table, key))
+                self._log.warning(f"{where}: policy table lookup error")
+                raise BadPolicy(str(failed)) from failed
+            if value is None:
+                continue
+            try:
+                policy, notes = parse_row(value)
+            except BadPolicy as bad:
+                self._log.warning(f"{where}: {bad}")
+                raise
+            for note in notes:
+                self._log.warning(f"{where}: {note}")
+            return policy
         return self._default
 
     def _default_level(self) -> Level:
         word = self._settings.text(f"{self._prefix}_tls_security_level")
         if word:
-            return self._level(word)
+            return self._named_level(word)
         if self._settings.flag(f"{self._prefix}_enforce_tls"):
             peername = self._settings.flag(f"{self._prefix}_tls_enforce_peername")
             return Level.VERIFY if peername else Level.ENCRYPT
         return Level.MAY if self._settings.flag(f"{self._prefix}_use_tls") else Level.NONE
 
-    def _level(self, word: str) -> Level:
-        level = _WORDS.get(word.lower())
+    def _named_level(self, word: str) -> Level:
+        level = LEVELS.get(word.lower())
         if level is None:
             raise ConfigError(f"invalid TLS security level: {word}", parameter=f"{self._prefix}_tls_security_level")
-        if level in _NOT_BUILT:
-            raise ConfigError(f"TLS security level {word} is not built yet; use secure, verify or fingerprint")
         return level
 
-    def _parse(self, value: str) -> TlsPolicy:
-        words = value.split()
-        if not words:
-            raise ConfigError("empty TLS policy", parameter=f"{self._prefix}_tls_policy_maps")
-        policy = TlsPolicy(self._level(words[0].rstrip(",")))
-        for word in words[1:]:
-            name, equals, text = word.partition("=")
-            if not equals:
-                raise ConfigError(f"malformed TLS policy attribute: {word}")
-            policy = _with_attribute(policy, name.lower(), text)
-        return policy
+    def _has_dnssec(self) -> bool:
+        return self._settings.text(f"{self._prefix}_dns_support_level").lower() == "dnssec"
 
-    def _complete(self, policy: TlsPolicy) -> TlsPolicy:
-        """Fill in what the policy leaves to main.cf."""
-        prefix, settings = self._prefix, self._settings
+    def _without_dane(self, policy: TlsPolicy, next_hop: str) -> TlsPolicy:
+        """Without DNSSEC there are no TLSA records to go by. Raises BadPolicy where they are indispensable."""
+        word = policy.level.word
+        if self._has_dnssec():
+            self._log.warning(lines.dane_not_built(word))
+            raise BadPolicy(f"{word} is not built yet")
+        self._log.warning(lines.dane_without_dnssec(next_hop, word))
+        if policy.level is Level.DANE_ONLY:
+            raise BadPolicy(f"{word} without DNSSEC")
+        return replace(policy, level=Level.MAY)
+
+    def _complete(self, policy: TlsPolicy, next_hop: str) -> TlsDemand:
+        """Fill in what the policy leaves to main.cf. Raises BadPolicy."""
+        settings, prefix = self._settings, f"{self._prefix}_tls"
         kind = "mandatory_" if policy.is_mandatory else ""
+        return TlsDemand(
+            policy.level,
+            next_hop,
+            self._match(policy, next_hop),
+            settings.text(f"{prefix}_{kind}protocols") if policy.protocols is None else policy.protocols,
+            settings.text(f"{prefix}_{kind}ciphers") if policy.ciphers is None else policy.ciphers,
+            self._excluded(policy) if policy.exclude is None else policy.exclude,
+            settings.text(f"{prefix}_servername") if policy.server_name is None else policy.server_name,
+            self._anchors(policy),
+            settings.flag(f"{prefix}_connection_reuse") if policy.reuses is None else policy.reuses,
+        )
+
+    def _match(self, policy: TlsPolicy, next_hop: str) -> tuple[str, ...]:
+        prefix = f"{self._prefix}_tls"
         match policy.level:
             case Level.FINGERPRINT:
-                own = settings.items(f"{prefix}_tls_fingerprint_cert_match")
+                return self._fingerprints(
+                    policy.match or self._settings.items(f"{prefix}_fingerprint_cert_match"), next_hop
+                )
             case Level.VERIFY:
-                own = _colon_list(settings.text(f"{prefix}_tls_verify_cert_match"))
+                return policy.match or _colon_list(self._settings.text(f"{prefix}_verify_cert_match"))
             case Level.SECURE:
-                own = _colon_list(settings.text(f"{prefix}_tls_secure_cert_match"))
-            case _:
-                own = ()
-        completed = replace(
-            policy,
-            match=policy.match or own,
-            protocols=policy.protocols or settings.text(f"{prefix}_tls_{kind}protocols"),
-            ciphers=policy.ciphers or settings.text(f"{prefix}_tls_{kind}ciphers"),
-            exclude=policy.exclude or self._excluded(policy),
-            server_name=policy.server_name or settings.text(f"{prefix}_tls_servername"),
-        )
-        try:
-            parse_protocols(completed.protocols)
-        except ValueError as error:
-            raise ConfigError(str(error), parameter=f"{prefix}_tls_{kind}protocols") from error
-        return completed
+                return policy.match or _colon_list(self._settings.text(f"{prefix}_secure_cert_match"))
+        return ()
+
+    def _fingerprints(self, words: tuple[str, ...], next_hop: str) -> tuple[str, ...]:
+        found = [normal_fingerprint(word) for word in words]
+        for word, fingerprint in zip(words, found, strict=True):
+            if not fingerprint:
+                self._log.warning(f"malformed fingerprint value: {word}")
+        if not any(found):
+            self._log.warning(lines.no_fingerprints(next_hop))
+            raise BadPolicy("no fingerprints to match")
+        return tuple(filter(None, found))
+
+    def _anchors(self, policy: TlsPolicy) -> tuple[str, ...]:
+        for path in policy.anchors:
+            try:
+                os.stat(path)
+            except OSError as error:
+                self._log.warning(f"error opening trust anchor file: {path}: {error.strerror}")
+                raise BadPolicy("no trust anchors") from error
+        return policy.anchors
 
     def _excluded(self, policy: TlsPolicy) -> tuple[str, ...]:
         words = self._settings.items(f"{self._prefix}_tls_exclude_ciphers")
         if policy.is_mandatory:
             words += self._settings.items(f"{self._prefix}_tls_mandatory_exclude_ciphers")
         return words
-
-
-def _with_attribute(policy: TlsPolicy, name: str, text: str) -> TlsPolicy:
-    match name:
-        case "match":
-            split = text.split("|") if policy.level is Level.FINGERPRINT else list(_colon_list(text))
-            return replace(policy, match=policy.match + tuple(split))
-        case "protocols":
-            return replace(policy, protocols=text)
-        case "ciphers":
-            return replace(policy, ciphers=text)
-        case "exclude":
-            return replace(policy, exclude=tuple(text.split(":")))
-        case "servername":
-            return replace(policy, server_name=text)
-        case "tafile":
-            return replace(policy, ca_file=text)
-        case "connection_reuse":
-            return policy
-    raise ConfigError(f"unknown TLS policy attribute: {name}")
 
 
 def _colon_list(text: str) -> tuple[str, ...]:

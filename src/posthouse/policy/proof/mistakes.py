@@ -131,6 +131,7 @@ class _Reader:
         if restriction.instead:
             yield self._tell(word, f"{word.text} is the former name of {restriction.instead}", "note")
         yield from self._wrong_stage(word, restriction)
+        yield from (self._tell(word, text) for text in login_troubles(self._settings, restriction.name))
         if restriction.takes is Takes.NOTHING:
             if restriction.name in _FINAL and not softened:
                 self._ended_by = word
@@ -202,6 +203,17 @@ class _Reader:
 
     def _tell(self, word: _Written, text: str, severity: Severity = "warning") -> Finding:
         return Finding(severity, word.place.file, word.place.line, self._parameter, text)
+
+
+def login_troubles(settings: Settings, name: str) -> Iterator[str]:
+    """What keeps a restriction about senders and logins from doing what it is there for."""
+    if not name.endswith("_sender_login_mismatch") or not settings.flag("smtpd_sasl_auth_enable"):
+        return
+    if not settings.items("smtpd_sender_login_maps"):
+        does = "does nothing" if "_known_" in name or "_unauthenticated_" in name else "stops all mail of logins"
+        yield f"{name} {does}: smtpd_sender_login_maps is empty"
+    if name.startswith("hold_") and settings.text("smtpd_proxy_filter"):
+        yield f"{name}: mail cannot be held with smtpd_proxy_filter, and gets 451; use reject_{name[5:]}"
 
 
 def _wrong_argument(restriction: Restriction, argument: str) -> str:

@@ -13,7 +13,7 @@ from posthouse.policy.access import (
 from posthouse.policy.answer import Answer
 from posthouse.policy.catalogue import Permits, Stage, Takes, restriction
 from posthouse.policy.check import Check
-from posthouse.policy.restrictions.login import is_login_offered
+from posthouse.policy.sender_logins import is_login_offered
 from posthouse.policy.server_access import look_up_servers
 from posthouse.policy.tables import AccessTable
 
@@ -94,13 +94,14 @@ async def check_sasl_access(check: Check, table: AccessTable) -> Answer:
 async def check_ccert_access(check: Check, table: AccessTable) -> Answer:
     """Ask a table about the fingerprints of the client's certificate and of its public key."""
     request = check.request
-    if not check.means.settings.flag("smtpd_tls_ask_ccert"):
+    settings = check.means.settings
+    if not (settings.flag("smtpd_tls_ask_ccert") or settings.flag("smtpd_tls_req_ccert")):
         check.means.log.warning('check_ccert_access is requested, but "smtpd_tls_ask_ccert = no"')
         return None
     for print_ in (request.ccert_fingerprint, request.ccert_pubkey_fingerprint):
         if not print_:
             continue
-        answer = await first_answer(check, table, (print_,), (check.client, names.CERTIFICATE))
+        answer = await first_answer(check, table, (print_,), (request.notes.get("tls_subject", ""), names.CERTIFICATE))
         if answer is not NOT_FOUND:
             return _or_nothing(answer)
     return None

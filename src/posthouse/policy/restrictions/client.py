@@ -45,14 +45,18 @@ def permit_sasl_authenticated(check: Check) -> Answer:
 
 
 @restriction(permits=Permits.AUTHENTICATED_CLIENT)
-def permit_tls_all_clientcerts(check: Check) -> Answer:
-    """Permit clients whose certificate a trusted authority has issued."""
-    return PERMIT if "tls_trusted" in check.request.notes else None
+async def permit_tls_all_clientcerts(check: Check) -> Answer:
+    """Permit clients whose certificate a trusted authority has issued, or whose fingerprint is in relay_clientcerts."""
+    return PERMIT if "tls_trusted" in check.request.notes else await _permit_known_certificate(check)
 
 
 @restriction(permits=Permits.AUTHENTICATED_CLIENT)
 async def permit_tls_clientcerts(check: Check) -> Answer:
     """Permit clients whose certificate or public key has a fingerprint in relay_clientcerts."""
+    return await _permit_known_certificate(check)
+
+
+async def _permit_known_certificate(check: Check) -> Answer:
     request = check.request
     maps = check.means.maps("relay_clientcerts")
     for print_ in (request.ccert_fingerprint, request.ccert_pubkey_fingerprint):

@@ -2,42 +2,11 @@
 
 from __future__ import annotations
 
-from posthouse.errors import LookupFailed
-from posthouse.lookup.address_keys import find_address
-from posthouse.lookup.table import failure_warnings
 from posthouse.mail.status import Status
-from posthouse.policy.answer import Answer, Refuse, lookup_trouble
+from posthouse.policy.answer import Answer, Refuse
 from posthouse.policy.catalogue import Stage, restriction
 from posthouse.policy.check import SENDER, Check
-
-
-async def _owners(check: Check) -> frozenset[str] | None:
-    """The logins that own the sender's address; None where nobody does."""
-    sender = check.request.sender or ""
-    maps = check.means.maps("smtpd_sender_login_maps")
-    if not sender or maps.empty:
-        return None
-    resolved = await check.resolve(sender)
-    delimiters = check.means.settings.text("recipient_delimiter")
-    try:
-        found = await find_address(
-            maps, resolved.recipient, delimiters=delimiters, is_local=check.means.is_local_domain
-        )
-    except LookupFailed as problem:
-        for text in failure_warnings(problem, resolved.recipient):
-            check.means.log.warning(text)
-        raise lookup_trouble(sender) from problem
-    if check.trace is not None:
-        check.learn("table", "smtpd_sender_login_maps", resolved.recipient, found.value if found else None)
-    return None if found is None else frozenset(found.value.replace(",", " ").lower().split())
-
-
-def is_login_offered(check: Check, restriction_name: str) -> bool:
-    """Whether clients can log in at all; if not, the log says that the restriction does nothing."""
-    if check.means.settings.flag("smtpd_sasl_auth_enable"):
-        return True
-    check.means.log.warning(f"restriction `{restriction_name}' ignored: no SASL support")
-    return False
+from posthouse.policy.sender_logins import is_login_offered, owners_of
 
 
 def _refuse(check: Check, text: str) -> Refuse:
@@ -53,7 +22,7 @@ async def reject_unauthenticated_sender_login_mismatch(check: Check) -> Answer:
 
 
 async def _refuse_without_login(check: Check) -> Answer:
-    if check.request.sasl_username or await _owners(check) is None:
+    if check.request.sasl_username or await owners_of(check, check.request.sender or "") is None:
         return None
     return _refuse(check, "not logged in")
 
@@ -70,7 +39,7 @@ async def _refuse_wrong_owner(check: Check, *, only_known: bool) -> Answer:
     login = check.request.sasl_username
     if not login or not check.request.sender:
         return None
-    owners = await _owners(check)
+    owners = await owners_of(check, check.request.sender or "")
     if (owners is None and only_known) or (owners is not None and login.lower() in owners):
         return None
     return _refuse(check, f"not owned by user {login}")

@@ -52,6 +52,15 @@ class ContentSpool:
             if self.size > SPOOL_ABOVE:
                 self._open_file()
 
+    def header(self) -> bytes:
+        """The header of what has come so far; nothing is given up."""
+        if self._file is not None:
+            return self._header
+        data = b"".join(self._chunks)
+        self._chunks = [data]
+        data = mark_from_lines(data)
+        return data[: end_of_header(data)]
+
     def close(self) -> tuple[bytes, bytes | FilePart]:
         """(header, body). The file, if any, is the caller's from now on."""
         if self._file is None:

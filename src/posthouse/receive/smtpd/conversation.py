@@ -51,6 +51,7 @@ class Conversation(asyncio.Protocol):
         "errors",
         "history",
         "incoming",
+        "is_after_login",
         "junk",
         "keyword_limits",
         "last_login",
@@ -78,6 +79,7 @@ class Conversation(asyncio.Protocol):
         self._out: list[bytes] = []
         self._busy, self._working, self._paused, self._delayed = True, False, False, False  # busy until the greeting
         self.closing = self.closed = self.noted = False
+        self.is_after_login = False  # the last command that was one was AUTH
         self.may_forward = False  # XFORWARD, by the address it really has
         self.chunk_state: str | None = None  # "open" or "failed" from the first BDAT on
         self.counts: dict[str, list[int]] = {}
@@ -196,6 +198,7 @@ class Conversation(asyncio.Protocol):
         request.sasl_sender = ""
         request.recipient_count = request.size = 0
         request.smtputf8, request.dsn_envid, request.instance = False, "", ""
+        request.header = None
 
     # -- the end
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _HEADER = re.compile(r"[!-9;-~]+[ \t]*:")
 RUDE = Reply(Status("2.7.0", 221, "Error: I can break rules, too. Goodbye."), closes=True, is_error=True)
 NOT_RECOGNIZED = refuse(500, "5.5.2", "Error: command not recognized")
+REDACTED = b"[...]"
 BAD_SYNTAX = refuse(500, "5.5.2", "Error: bad syntax")
 NOOP_OK = ok("Ok")
 
@@ -47,9 +48,12 @@ def find_command(session: Session, word: str, line: bytes) -> Verb | Reply:
     if service.rules.noop_commands and word in service.rules.noop_commands:
         return NOOP_OK if verb is None else verb.without_effect()
     if verb is not None:
+        session.is_after_login = verb.word == "AUTH"
         return verb
     session.where = "UNKNOWN"
     text = line.decode("utf-8", "surrogateescape").split(None, 1)[0] if line.split() else ""
+    if session.is_after_login:  # a client that goes on with a login that was refused: this may be its password
+        session.history[-1] = line = REDACTED
     if _HEADER.match(text) or service.forbids(text):
         session.log.warning(lines.not_smtp(session.client, line))
         return RUDE

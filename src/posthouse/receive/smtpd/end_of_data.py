@@ -13,7 +13,7 @@ from posthouse.mail.envelope import Envelope, Origin
 from posthouse.mail.status import Status
 from posthouse.maillog import smtpd as lines
 from posthouse.protocols.smtp_server import Reply, ok, refuse
-from posthouse.receive.smtpd.checks import obey
+from posthouse.receive.smtpd.checks import log_note, obey
 from posthouse.receive.smtpd.milters import as_reply
 from posthouse.receive.smtpd.proxy_filter import pass_content
 from posthouse.receive.smtpd.queue_file_size import exceeds_limit
@@ -59,9 +59,10 @@ async def refuse_what_has_no_room(session: Session, transaction: Transaction, sp
 
 async def ask_policy(session: Session, transaction: Transaction, spool: ContentSpool) -> Reply | None:
     """smtpd_end_of_data_restrictions."""
-    session.request.size = spool.wire_size
+    request = session.request
+    request.size, request.header = spool.wire_size, spool.header
     recipient = transaction.recipients[0].address if len(transaction.recipients) == 1 else None
-    return await obey(session, session.service.gate.end_of_data(session.request), "END-OF-MESSAGE", recipient)
+    return await obey(session, session.service.gate.end_of_data(request), "END-OF-MESSAGE", recipient)
 
 
 async def hand_to_cleanup(session: Session, transaction: Transaction, spool: ContentSpool) -> Reply | None:
@@ -71,6 +72,9 @@ async def hand_to_cleanup(session: Session, transaction: Transaction, spool: Con
     intake = session.service.house.intake
     if intake is None:
         raise RuntimeError("no intake")
+    if transaction.over_limit:
+        log_note(session, "hold", "END-OF-MESSAGE", transaction.over_limit, None)
+        transaction.hold = transaction.hold or ""
     submission = _submission(session, transaction, header, body)
     size = spool.wire_size
     chunked = transaction.chunks is not None

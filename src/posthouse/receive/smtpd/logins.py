@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from posthouse.config.settings import Settings
@@ -71,7 +72,7 @@ class Logins:
         """The names of the mechanisms that the security options let this session use."""
         options = self._options if session.tls is None else self._tls_options
         forbidden = {_FORBIDS[option] for option in options if option in _FORBIDS}
-        if session.tls is None or not session.tls.channel:
+        if not self._channels(session):
             forbidden.add("channel-binding")
         demanded = {_DEMANDS[option] for option in options if option in _DEMANDS}
         return [
@@ -93,17 +94,23 @@ class Logins:
             request.server_address,
             is_secured=tls is not None,
             has_trusted_certificate=tls is not None and tls.is_trusted,
-            channel=b"" if tls is None else tls.channel,
+            channels=self._channels(session),
         )
         return self._service.dialogue(peer)
+
+    def _channels(self, session: Session) -> Mapping[str, bytes]:
+        """What logins can be bound to; nothing where mechanisms that do so are not announced."""
+        if session.tls is None or not self._filter.contains("SCRAM-SHA-256-PLUS"):
+            return {}
+        return session.tls.found.channels
 
     def delay_after_failure(self, session: Session) -> float:
         """Seconds to wait before this failed login is answered: nothing at first, then more and more."""
         network, now = _network(session.request.client_address), time.monotonic()
-        count, last = self._failures.get(network, (0, now))
+        count, last = self._failures.pop(network, (0, now))
         count = 1 if now - last > FORGET_AFTER_S else count + 1
         if len(self._failures) >= MOST_REMEMBERED:
-            self._failures.clear()
+            del self._failures[next(iter(self._failures))]  # whose last failure is the longest ago
         self._failures[network] = (count, now)
         return 0.0 if count <= FREE_FAILURES else min(LONGEST_DELAY_S, 0.5 * 2.0 ** (count - FREE_FAILURES - 1))
 

@@ -21,15 +21,9 @@ from posthouse.receive.smtpd.tls_session import TlsSession
 from posthouse.services.house import House
 from posthouse.system.key_files import KeyFile
 from posthouse.system.log import DaemonLog
-from posthouse.system.tls import TrustStore, verify_problem
-from posthouse.system.tls_server import (
-    HandshakeFailed,
-    Pair,
-    TlsTransport,
-    choose_by_name,
-    make_context,
-    parse_pairs,
-)
+from posthouse.system.tls import TrustStore, Verdict, verify_problem
+from posthouse.system.tls_pairs import Pair, parse_pairs
+from posthouse.system.tls_server import HandshakeFailed, TlsTransport, choose_by_name, make_context
 
 if TYPE_CHECKING:
     import asyncio
@@ -127,7 +121,7 @@ class TlsServer:
     def _open_store(self) -> None:
         rules = self.rules
         if rules.asks_certificate and self._store is None:
-            self._store = TrustStore(rules.ca_file, rules.ca_path, system_too=rules.trusts_system)
+            self._store = TrustStore((rules.ca_file,), rules.ca_path, system_too=rules.trusts_system)
 
     def _named_context(self, name: str) -> SSL.Context | None:
         """By tls_server_sni_maps: the name itself, then ".parent" and so on. None: the default serves."""
@@ -174,16 +168,16 @@ class TlsServer:
         # To a session it is all that a transport is.
         session.transport = cast("asyncio.Transport", layer)
         chain = found.certificate.chain
-        number, words = (0, "") if not chain or self._store is None else self._store.verify(chain)
+        verdict = Verdict() if not chain or self._store is None else self._store.verify(chain, "client")
         tls = session.tls = TlsSession(
             found,
-            is_trusted=bool(chain) and not number and self._store is not None,
+            is_trusted=bool(chain) and not verdict.number and self._store is not None,
             is_asked=self.rules.asks_certificate,
             digest=self.rules.digest,
         )
         self._log_session(session, tls)
-        if number and self.rules.demands_certificate:
-            session.log.info(verify_problem(session.client, "client", number, words))
+        if verdict.number and self.rules.demands_certificate:
+            session.log.info(verify_problem(session.client, "client", verdict))
         tls.tell(session.request)
         return True
 
@@ -191,7 +185,11 @@ class TlsServer:
         if self.rules.log_level >= 2 and tls.found.certificate.chain:
             session.log.info(f"{session.client}: {tls.certificate_line()}")
         if self.rules.log_level >= 1:
-            session.log.info(lines.tls_established(tls.trust_word, session.client, tls.described))
+            found = tls.found
+            if found.server_name and not found.is_named and not self._names.empty:
+                session.log.info(lines.tls_name_not_matched(found.server_name, session.client))
+            name = found.server_name if found.is_named else ""
+            session.log.info(lines.tls_established(tls.trust_word, session.client, tls.described, name))
 
     def refusal(self, session: Session) -> Reply | None:
         """After a handshake: why this client may not go on."""
@@ -208,6 +206,8 @@ class TlsServer:
 def open_tls_server(settings: Settings, house: House, log: DaemonLog) -> TlsServer | None:
     """For a service that has anything to do with TLS. Nothing raises here: mail comes in without TLS, too."""
     rules = read_tls_rules(settings)
+    if rules.level is Level.MAY and settings.flag("smtpd_tls_req_ccert"):
+        log.warning("Can't require client certs unless TLS is required")
     return None if rules.level is Level.NONE else TlsServer(settings, house, log, rules)
 
 

@@ -22,10 +22,6 @@ class TlsSession:
     digest: str
 
     @property
-    def channel(self) -> bytes:
-        return self.found.channel
-
-    @property
     def trust_word(self) -> str:
         if not self.found.certificate.chain:
             return "Anonymous"
@@ -75,6 +71,7 @@ class TlsSession:
         if certificate.chain:
             request.ccert_fingerprint = certificate.fingerprint(self.digest)
             request.ccert_pubkey_fingerprint = certificate.public_key_fingerprint(self.digest)
+            request.notes["tls_subject"] = certificate.subject
         if self.is_trusted:
             request.ccert_subject, request.ccert_issuer = certificate.subject, certificate.issuer
             request.notes["tls_trusted"] = "yes"

@@ -26,6 +26,7 @@ class Transaction:
     prepended: list[str] = field(default_factory=list)
     extra_bcc: list[str] = field(default_factory=list)
     hold: str | None = None
+    over_limit: str = ""  # why the login's mail is held (login_counts.py)
     discard: str | None = None
     redirect: str = ""
     content_filter: str = ""

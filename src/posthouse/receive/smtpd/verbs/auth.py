@@ -12,6 +12,7 @@ from posthouse.errors import LookupFailed
 from posthouse.mail.status import Status
 from posthouse.maillog import smtpd as lines
 from posthouse.protocols.smtp_server import Reply, ok, refuse
+from posthouse.receive.smtpd.dispatch import REDACTED
 from posthouse.services.login import Answer, Challenge, Denied, Granted, LoginDialogue, Unavailable
 
 if TYPE_CHECKING:
@@ -27,9 +28,10 @@ _SYNTAX = refuse(501, "5.5.4", "Syntax: AUTH mechanism")
 _ABORTED = refuse(501, "5.7.0", "Authentication aborted")
 _TOO_LONG = refuse(500, "5.5.6", "SASL response limit exceeded")
 _SUCCESS = ok("Authentication successful", "2.7.0", 235)
-_NOBODY_KNOWS = refuse(454, "4.7.0", "Temporary authentication failure: authentication service is not available")
+# In these words the log's line is none of those for which fail2ban's stock filter shuts clients out.
+LOST = "Connection lost to authentication server"
+_NOBODY_KNOWS = refuse(454, "4.7.0", f"Temporary authentication failure: {LOST}")
 INVALID_MECHANISM = "Invalid authentication mechanism"
-REDACTED = b"[...]"
 
 
 async def answer(session: Session, arguments: str) -> Reply | None:
@@ -89,7 +91,7 @@ class Attempt:
         if line is None or line == b"*":
             self._dialogue.abandon()
             return self._aborted(is_too_long=line is None)
-        response = decoded(line.decode("utf-8", "surrogateescape"))
+        response = b"" if line == b"=" else decoded(line.decode("utf-8", "surrogateescape"))
         if response is None:
             self._dialogue.abandon()
             return await self._conclude(Denied("Invalid base64 data in continued response"))
@@ -107,7 +109,9 @@ class Attempt:
                 self._logins.succeeded(session)
                 return _SUCCESS
             case Unavailable(reason):
-                session.log.warning(lines.login_failed(session.client, self._mechanism, reason, session.last_login))
+                if reason != LOST:
+                    session.log.warning(lines.login_unanswered(session.client, self._mechanism, reason))
+                session.log.warning(lines.login_failed(session.client, self._mechanism, LOST, session.last_login))
                 return _NOBODY_KNOWS
             case Denied(reason, user):
                 return await self._denied(reason or "(reason unavailable)", user)
@@ -167,6 +171,8 @@ class ResponseLine:
 
 def decoded(text: str) -> bytes | None:
     """Base64 as AUTH has it; None where it is none."""
+    if len(text) % 4:  # Python does not mind too much padding
+        return None
     try:
         return base64.b64decode(text.encode("ascii"), validate=True)
     except (binascii.Error, UnicodeEncodeError):

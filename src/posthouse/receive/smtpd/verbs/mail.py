@@ -82,7 +82,9 @@ async def _begin(session: Session, sender: str, parameters: MailParameters, word
     now = time.time()
     request.instance = service.next_instance(now)
     transaction = session.transaction = Transaction(sender, parameters, _rewrite_context(session), now, verp)
-    refused = await obey(session, service.gate.mail(request), "MAIL")
+    refused = service.login_limits.message(session, transaction)
+    if refused is None:
+        refused = await obey(session, service.gate.mail(request), "MAIL")
     if refused is None and session.milters is not None:
         refused = await session.milters.mail(words)
     if refused is None:

@@ -66,10 +66,11 @@ def _as_typed(text: str) -> str:
 
 def _too_many(session: Session, transaction: Transaction) -> Reply | None:
     """TOO_MANY where the session has said it already: the overshoot is no error."""
-    refused = session.service.clients.recipient(session)
+    service = session.service
+    refused = service.clients.recipient(session) or service.login_limits.recipient(session, transaction)
     if refused is not None:
         return refused
-    rules = session.service.rules
+    rules = service.rules
     if not rules.recipients or len(transaction.recipients) < rules.recipients:
         return None
     transaction.overshoot += 1
