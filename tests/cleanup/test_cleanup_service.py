@@ -183,6 +183,53 @@ def _read(path):
     return Path(path).read_bytes()
 
 
+async def test_mail_that_breaks_rules_of_mime_is_refused(tmp_path):
+    nested = "\n\n".join(f"--b{n}\nContent-Type: multipart/mixed; boundary=b{n + 1}" for n in range(1000))
+    scene = Scene(tmp_path, "strict_8bitmime = yes\nstrict_mime_encoding_domain = yes\n")
+    refused = await scene.take(f"Content-Type: multipart/mixed; boundary=b0\n\n{nested}\n\n")
+    assert (refused.status.code, refused.status.dsn) == (550, "5.6.0")
+    assert refused.status.text == "MIME nesting exceeds safety limit"
+    assert scene.log[-1] == (
+        "QID: reject: mime-error MIME nesting exceeds safety limit: Content-Type: multipart/mixed; boundary=b102"
+        " from unknown[198.51.100.7]; from=<friend@sender.test> to=<out@remote.test>"
+    )
+    refused = await scene.take("Subject: \u00fc\n\n")
+    assert refused.status.text == "improper use of 8-bit data in message header"
+
+
+async def test_fields_of_mime_are_checked_apart_wherever_they_stand(tmp_path):
+    scene = Scene(
+        tmp_path,
+        "header_checks = regexp:{ {/^Content-Type:/ REJECT} }\nmime_header_checks = regexp:{ {/exe/ REJECT no programs} }\n",
+    )
+    message = await scene.take("Content-Type: text/plain\n\nx\n")
+    assert message.content.header == b"Content-Type: text/plain\n"
+    refused = await scene.take('Content-Type: application/octet-stream; name="x.exe"\n\nx\n')
+    assert refused.status.text == "no programs"
+
+
+async def test_a_long_inner_field_is_checked_as_far_as_its_limit_goes_and_stays_whole(tmp_path):
+    checks = "header_size_limit = 100\nmime_header_checks = regexp:{ {/end$$/ REJECT} {/^X-Rep/ REPLACE X-New: y} }\n"
+    scene = Scene(tmp_path, checks)
+    long = "X-Long: " + "1234567890" * 20 + "end"
+    head = "Content-Type: multipart/mixed; boundary=b\n\n--b\n"
+    message = await scene.take(f"{head}{long}\nX-Rep: {long}\n\nx\n")
+    assert message.content.body == f"\n--b\n{long}\nX-New: y\n\nx\n".encode()
+
+
+async def test_a_code_that_refuses_nothing_is_put_right(tmp_path):
+    scene = Scene(tmp_path, "header_checks = regexp:{ {/^Subject:/ REJECT 2.1.1 hm} }\n")
+    refused = await scene.take("Subject: x\n\nx\n")
+    assert (refused.status.code, refused.status.dsn) == (451, "4.1.1")
+
+
+async def test_redirected_mail_goes_past_filters(tmp_path):
+    scene = Scene(tmp_path, "header_checks = regexp:{ {/^Subject:/ REDIRECT a@b.test} {/^X-F/ FILTER smtp:x} }\n")
+    message = await scene.take("X-F: 1\nSubject: x\n\nx\n", to=("z@x.test", "b@x.test"))
+    assert message.envelope.content_filter == ""
+    assert [(r.address, r.original) for r in message.envelope.recipients] == [("a@b.test", "b@x.test")]
+
+
 async def test_a_body_in_a_file_is_checked_without_being_loaded(tmp_path):
     (tmp_path / "header").write_text("")
     (tmp_path / "body").write_text("/remove/ IGNORE\n")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 
 import pytest
@@ -19,6 +20,10 @@ for word; do echo "<$word>"; done > "$OUT/arguments"
 cat > "$OUT/content"
 case "$1" in
   sleep) exec sleep 20;;
+  late) echo waiting; exec sleep 20;;
+  forks) sleep 20 & echo forked; exit 0;;
+  much) head -c 5000 /dev/zero | tr "\\000" x; exit 0;;
+  signals) grep SigIgn /proc/self/status; exit 1;;
   dsn4) echo "4.7.9 my own words"; exit 1;;
   dsn2) echo "2.7.9 good words"; exit 1;;
   lines) printf 'line one\\nline\\ttwo\\001\\n'; exit 65;;
@@ -103,11 +108,26 @@ async def test_flags_shape_arguments_and_content(scene):
         ("dsn2", "5.0.0 good words "),
         ("lines", "5.6.0 data format error. Command output: line one line two_ "),
         ("zero", "2.0.0 delivered via p service (fine really)"),
+        ("much", f"2.0.0 delivered via p service ({'x' * 100})"),
         ("sleep", '5.3.0 Command time limit exceeded: "{show}"'),
+        ("late", '5.3.0 Command time limit exceeded: "{show}". Command output: waiting '),
+        ("forks", '5.3.0 Command time limit exceeded: "{show}". Command output: forked '),
     ],
 )
 async def test_the_commands_end_decides(scene, user, text):
     assert await run(scene, f"{user}@p.test", arguments=("$user",)) == [text.format(show=scene.show)]
+
+
+async def test_a_command_sees_an_error_when_it_writes_to_nobody_and_may_be_interrupted(scene):
+    (text,) = await run(scene, "signals@p.test", arguments=("$user",))
+    ignored = int(text.rpartition("SigIgn:")[2].split()[0], 16)
+    assert ignored & 1 << (signal.SIGPIPE - 1)
+    assert not ignored & 1 << (signal.SIGINT - 1)
+
+
+async def test_a_directory_that_is_not_there_is_told_in_the_log_only(scene):
+    assert await run(scene, "a@p.test", attributes=("directory=/no/such",)) == ["4.3.0 temporary failure"]
+    assert any('fatal: cannot change directory to "/no/such" for uid=' in line for line in scene.sink.lines)
 
 
 async def test_a_program_that_is_not_there_is_tried_again(scene):

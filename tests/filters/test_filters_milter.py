@@ -65,7 +65,7 @@ async def test_all_stages_come_in_order_with_what_the_client_said():
     [
         (b"r", REJECTED),
         (b"t", LATER),
-        (b"y554 5.7.9 100%% no\0", Ruling(Effect.REFUSE, "554 5.7.9 100% no")),
+        (b"y554 5.7.9 100%% %no\0", Ruling(Effect.REFUSE, "554 5.7.9 100% no")),
         (b"4", CLOSES),
     ],
 )

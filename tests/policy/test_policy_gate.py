@@ -136,6 +136,14 @@ async def test_a_trace_says_which_rule_and_why(open_door):
     assert [(fact.key, fact.answer) for fact in last.facts] == [("friend@sender.test", None), ("sender.test", "REJECT")]
 
 
+async def test_mail_from_a_filter_need_not_be_for_known_addresses(open_door):
+    known = "virtual_mailbox_domains = example.org\nvirtual_mailbox_maps = inline:{ ok@example.org=ok/ }\n"
+    verdict = await open_door(known).gate.rcpt(open_door(known).request(recipient="nobody@example.org"))
+    assert verdict.refusal is not None
+    door = open_door(known + "receive_override_options = no_unknown_recipient_checks\n")
+    assert (await door.gate.rcpt(door.request(recipient="nobody@example.org"))).refusal is None
+
+
 async def test_the_default_lists_cost_microseconds(open_door):
     door = open_door("mynetworks = 198.51.100.0/24\nsmtpd_reject_unlisted_recipient = no\n")
     request = door.request(recipient="ok@example.org")

@@ -39,7 +39,13 @@ async def add_automatic_bcc(work: Work, add: AddRecipient) -> None:
         await _add(work, work.rules.always_bcc, add)
     for bcc in work.submission.extra_bcc:
         await add(work, Recipient(bcc))  # as if the client had named it
-    for bcc in work.check_bcc:
+    await add_check_bcc(work, add)
+
+
+async def add_check_bcc(work: Work, add: AddRecipient) -> None:
+    """What content checks have asked for since the last time."""
+    wanted, work.check_bcc = work.check_bcc, []
+    for bcc in wanted:
         await _add(work, bcc, add)
 
 

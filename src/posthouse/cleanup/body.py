@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 from posthouse.cleanup.content_checks import check_body_line, check_field
 from posthouse.cleanup.work import Work
 from posthouse.mail.content import FilePart
-from posthouse.mail.headers import divide, is_field
-from posthouse.mail.mime_lines import ContentType, Line, MimeState, content_type
+from posthouse.mail.headers import divide, limit_size
+from posthouse.mail.mime_lines import Kind, MimeError, MimeRules, MimeWalk
 from posthouse.services.intake import Skip
 
 _LINE_LIMIT = 2048
 
 
 async def clean_body(work: Work) -> None:
-    """Apply body_checks, mime_header_checks and nested_header_checks; nothing is read where there are none."""
-    if not work.rules.checks.reads_body or work.unchecked or work.submission.skip & Skip.HEADER_BODY_CHECKS:
+    """Apply body_checks, mime_header_checks, nested_header_checks and the strict settings; nothing is read where there
+    are none.
+    """
+    rules = work.rules
+    if not rules.checks.reads_body and not (rules.mime.strict and rules.mime.follows):
+        return
+    if work.unchecked or work.submission.skip & Skip.HEADER_BODY_CHECKS:
         return
     if isinstance(work.body, FilePart):
         await _check_file(work, work.body)
         return
-    pieces = [piece async for piece in _Walk(work).run(iter(work.body.splitlines(keepends=True)))]
+    pieces = [piece async for piece in _Checking(work).run(io.BytesIO(work.body))]
     if not work.discard:
         work.body = b"".join(pieces)
 
@@ -33,7 +39,7 @@ async def _check_file(work: Work, part: FilePart) -> None:
     """A large body is streamed to a new file beside the old one, which takes its place only if something changed."""
     path = f"{part.path}.checked-{work.queue_id}"
     length = 0
-    walk = _Walk(work)
+    walk = _Checking(work)
     try:
         with open(path, "wb") as new, open(part.path, "rb") as old:  # noqa: ASYNC230 - checks of a body take longer
             old.seek(part.offset)
@@ -62,82 +68,54 @@ def _lines_of(file: BinaryIO, length: int) -> Iterator[bytes]:
 
 
 @dataclass(slots=True)
-class _Walk:
-    """One pass over a body, which begins with the blank line after the header."""
+class _Checking:
+    """One pass over a body. changed: a check has changed something."""
 
     work: Work
     changed: bool = False
-    checked_bytes: int = 0
-    field_lines: list[bytes] = field(default_factory=list)
-    kind: ContentType | None = None
 
     async def run(self, lines: Iterator[bytes]) -> AsyncIterator[bytes]:
         """The lines that remain."""
-        settings = self.work.rules.settings
-        state = MimeState(settings.integer("mime_nesting_limit"), settings.integer("mime_boundary_length_limit"))
-        follows = self.work.rules.reads_mime
-        yield next(lines, b"")
-        state.begin_body(self._primary_type() if follows else None)
-        for line in lines:
-            where = state.classify(line) if follows else Line.BODY
-            if where is Line.BOUNDARY or (state.in_header is None and self.field_lines):
-                async for piece in self._end_field(state.in_header or Line.PART_HEADER):
+        fields = divide(self.work.header).fields
+        try:
+            for kind, piece in MimeWalk(self._rules()).pieces(fields, lines):
+                if kind is Kind.PASSED:
                     yield piece
-            if where is Line.BOUNDARY:
-                self.checked_bytes, self.kind = 0, None
-                yield line
-            elif where is Line.BODY:
-                async for piece in self._body_line(line):
-                    yield piece
-            else:
-                async for piece in self._header_line(line, state, where):
-                    yield piece
-            if self.work.discard:
-                return
-        async for piece in self._end_field(Line.PART_HEADER):
-            yield piece
+                elif kind is Kind.BODY:
+                    async for result in self._body_line(piece):
+                        yield result
+                else:
+                    async for result in self._field(kind, piece):
+                        yield result
+                if self.work.discard:
+                    return
+        except MimeError as error:
+            raise self.work.refuse_mime(error) from None
 
-    def _primary_type(self) -> ContentType | None:
-        fields = self.work.fields if self.work.fields is not None else divide(self.work.header).fields
-        return next((found for text in fields if (found := content_type(text)) is not None), None)
+    def _rules(self) -> MimeRules:
+        """With SMTPUTF8 a header may hold more than ASCII."""
+        rules = self.work.rules.mime
+        if rules.strict and self.work.submission.envelope.smtputf8:
+            return replace(rules, strict=rules.strict - {"strict_7bit_headers"})
+        return rules
 
-    async def _header_line(self, line: bytes, state: MimeState, where: Line) -> AsyncIterator[bytes]:
-        if line[:1] in {b" ", b"\t"} and self.field_lines:
-            self.field_lines.append(line)
+    async def _field(self, kind: Kind, text: bytes) -> AsyncIterator[bytes]:
+        """A field of an inner header; checks see as much of it as header_size_limit allows."""
+        rules = self.work.rules
+        maps = rules.checks.nested if kind is Kind.NESTED_FIELD else rules.checks.mime
+        if maps.empty or self.work.unchecked:
+            yield text + b"\n"
             return
-        async for piece in self._end_field(where):
-            yield piece
-        if is_field(line):
-            self.field_lines.append(line)
-            return
-        state.begin_body(self.kind)
-        self.checked_bytes, self.kind = 0, None
-        if line == b"\n":
-            yield line
-        else:
-            async for piece in self._body_line(line):
-                yield piece
-
-    async def _end_field(self, where: Line) -> AsyncIterator[bytes]:
-        """A field of an inner header is complete."""
-        if not self.field_lines:
-            return
-        text = b"".join(self.field_lines).removesuffix(b"\n")
-        self.field_lines.clear()
-        self.kind = content_type(text) or self.kind
-        checks = self.work.rules.checks
-        maps = checks.nested if where is Line.NESTED_HEADER else checks.mime
-        results = (text,) if maps.empty or self.work.unchecked else await check_field(self.work, text, where.value)
-        self._note(results, text)
+        shown = limit_size(text, rules.header_size_limit)
+        results = await check_field(self.work, shown, kind.value)
+        self._note(results, shown)
         for result in results:
-            yield result + b"\n"
+            yield (text if result is shown else result) + b"\n"
 
     async def _body_line(self, line: bytes) -> AsyncIterator[bytes]:
-        checks = self.work.rules.checks
-        if checks.body.empty or self.work.unchecked or self.checked_bytes > checks.body_size_limit:
+        if self.work.rules.checks.body.empty or self.work.unchecked:
             yield line
             return
-        self.checked_bytes += len(line)
         end = b"\n" if line.endswith(b"\n") else b""
         text = line[: len(line) - len(end)]
         for start in range(0, len(text) or 1, _LINE_LIMIT):

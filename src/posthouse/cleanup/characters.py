@@ -52,6 +52,6 @@ def _line_in_file(part: FilePart, forbidden: bytes) -> bytes | None:
 def _refusal(work: Work, line: bytes) -> Exception:
     origin = work.submission.envelope.origin
     content = f"content {line.decode('utf-8', 'replace')}"
-    addresses = (work.sender, work.first_recipient, f"5.7.1 {_TEXT}")
+    addresses = (work.sender, work.last_recipient, f"5.7.1 {_TEXT}")
     work.log.info(maillog.checked(work.queue_id, "reject", content, origin, addresses))
     return work.refuse("5.7.1", 550, _TEXT)

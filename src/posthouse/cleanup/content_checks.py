@@ -8,10 +8,11 @@ from collections.abc import Callable
 from posthouse.cleanup.work import Work
 from posthouse.errors import LookupFailed
 from posthouse.lookup.maps import Maps
-from posthouse.mail.headers import is_field
+from posthouse.mail.headers import is_field, name_of
+from posthouse.mail.mime_lines import MIME_FIELDS
 from posthouse.maillog import cleanup as maillog
 
-_DSN = re.compile(r"([45]\.\d{1,3}\.\d{1,3})(?:\s+|\Z)")
+_DSN = re.compile(r"([245]\.\d{1,3}\.\d{1,3})(?:\s+|\Z)")
 _MILTER_HEADER = "milter-header"  # a field of a milter's making
 _NEED_FIELD = 'need "headername: headervalue"'
 
@@ -20,15 +21,16 @@ _NEED_FIELD = 'need "headername: headervalue"'
 Action = Callable[[Work, str, bytes, str, str], tuple[bytes, ...]]
 
 
-async def check_field(work: Work, field: bytes, parameter: str) -> tuple[bytes, ...]:
-    """A header field after header_checks; parameter is "header", "mime" or "nested" for the tables that apply."""
+async def check_field(work: Work, field: bytes, where: str) -> tuple[bytes, ...]:
+    """A header field after its checks. where: "header" for the message's own header, "mime" or "nested" for an inner
+    one; fields of MIME are checked by mime_header_checks everywhere.
+    """
     checks = work.rules.checks
-    name, maps = {
-        "header": ("header_checks", checks.header),
-        "mime": ("mime_header_checks", checks.mime),
-        "nested": ("nested_header_checks", checks.nested),
-    }[parameter]
-    return await apply_checks(work, maps, name, ("header", field))
+    if where == "mime" or name_of(field) in MIME_FIELDS:
+        return await apply_checks(work, checks.mime, "mime_header_checks", ("header", field))
+    if where == "nested":
+        return await apply_checks(work, checks.nested, "nested_header_checks", ("header", field))
+    return await apply_checks(work, checks.header, "header_checks", ("header", field))
 
 
 async def check_body_line(work: Work, line: bytes) -> tuple[bytes, ...]:
@@ -54,17 +56,19 @@ async def apply_checks(work: Work, maps: Maps, name: str, subject: tuple[str, by
 
 
 def _log(work: Work, action: str, kind: str, text: bytes, argument: str) -> None:
-    recipient = work.first_recipient
     if kind == _MILTER_HEADER:
-        action, kind, recipient = f"milter-header-{action}", "header", work.last_recipient
+        action, kind = f"milter-header-{action}", "header"
     content = f"{kind} {text.decode('utf-8', 'replace')}"
-    addresses = (work.sender, recipient, argument)
+    addresses = (work.sender, work.last_recipient, argument)
     work.log.info(maillog.checked(work.queue_id, action, content, work.submission.envelope.origin, addresses))
 
 
 def _reject(work: Work, kind: str, text: bytes, argument: str, name: str) -> tuple[bytes, ...]:  # noqa: ARG001
     match = _DSN.match(argument)
     dsn, words = (match[1], argument[match.end() :]) if match else ("5.7.1", argument)
+    if dsn.startswith("2"):
+        work.log.warning(f"bad DSN action in {argument} -- need 4.x.x or 5.x.x")
+        dsn = f"4{dsn[1:]}"
     words = words or "message content rejected"
     _log(work, "reject", kind, text, f"{dsn} {words}")
     raise work.refuse(dsn, 451 if dsn.startswith("4") else 550, words)

@@ -41,8 +41,6 @@ async def add_recipient(work: Work, recipient: Recipient) -> None:
         address = masquerade(work, address, "envelope_recipient")
     if not recipient.orcpt:
         recipient = replace(recipient, orcpt=f"rfc822;{address}")
-    if not work.first_recipient:
-        work.first_recipient = address
     work.last_recipient = address
     members = await expand_aliases(work, address)
     notify = recipient.notify

@@ -31,7 +31,7 @@ async def clean_header(work: Work) -> None:
     kept: list[bytes] = []
     for field in divided.fields:
         field = limit_size(field, rules.header_size_limit)
-        examined = checked and not work.unchecked and not rules.checks.header.empty
+        examined = checked and not work.unchecked
         results = await check_field(work, field, "header") if examined else (field,)
         for result in results:
             await _take_field(work, result, kept)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from posthouse.cleanup.bcc import add_check_bcc
 from posthouse.cleanup.content_checks import apply_checks
 from posthouse.cleanup.envelope_addresses import add_recipient, rewrite_sender
 from posthouse.cleanup.milter_body import NewBody, pieces_of
@@ -80,6 +81,7 @@ async def _apply(work: Work, milter: Milter, edits: Edits) -> None:
         await _change(work, milter, edit)
         if work.discard:
             return
+    await add_check_bcc(work, add_recipient)
 
 
 async def _change(work: Work, milter: Milter, edit: Edit) -> None:

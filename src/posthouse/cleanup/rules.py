@@ -5,6 +5,7 @@ from __future__ import annotations
 from posthouse.config.settings import Settings
 from posthouse.filters.milters import plan_of
 from posthouse.lookup.maps import Maps, open_maps
+from posthouse.mail.mime_lines import MimeRules
 from posthouse.rewrite.address_class import AddressClasses
 from posthouse.system.log import DaemonLog
 
@@ -26,14 +27,13 @@ class CanonicalRule:
 class Checks:
     """The four parameters of header_checks(5)."""
 
-    __slots__ = ("any", "body", "body_size_limit", "header", "mime", "nested", "reads_body")
+    __slots__ = ("any", "body", "header", "mime", "nested", "reads_body")
 
     def __init__(self, settings: Settings) -> None:
         self.header = open_maps(settings, "header_checks")
         self.mime = open_maps(settings, "mime_header_checks")
         self.nested = open_maps(settings, "nested_header_checks")
         self.body = open_maps(settings, "body_checks")
-        self.body_size_limit = settings.integer("body_checks_size_limit")
         self.reads_body = not (self.mime.empty and self.nested.empty and self.body.empty)
         self.any = self.reads_body or not self.header.empty
 
@@ -83,8 +83,13 @@ class Rules:
         self.long_queue_ids = settings.flag("enable_long_queue_ids")
         self.rejected_bytes = unescape(settings.text("message_reject_characters"))
         self.stripped_bytes = unescape(settings.text("message_strip_characters"))
-        self.strict = _strictness(settings)
-        self.reads_mime = not settings.flag("disable_mime_input_processing")
+        self.mime = MimeRules(
+            settings.integer("mime_nesting_limit"),
+            settings.integer("mime_boundary_length_limit"),
+            settings.integer("body_checks_size_limit"),
+            follows=not settings.flag("disable_mime_input_processing"),
+            strict=_strictness(settings),
+        )
 
     async def is_local(self, domain: str) -> bool:
         """Whether tables are asked for the bare user of a domain: myorigin, mydestination, this host's addresses."""

@@ -84,7 +84,7 @@ def _finish(work: Work) -> QueuedMessage:
         submission.envelope,
         sender=work.sender,
         recipients=recipients,
-        content_filter=work.content_filter,
+        content_filter="" if work.redirect else work.content_filter,  # as in Postfix, it goes past all filters
         expanded=tuple(work.expanded),
         ret=work.envelope_changes.get("ret", submission.envelope.ret),
         envid=work.envelope_changes.get("envid", submission.envelope.envid),
@@ -96,5 +96,5 @@ def _finish(work: Work) -> QueuedMessage:
 
 
 def _original(work: Work) -> str:
-    first = work.recipients[0]
-    return first.original or first.address
+    """Of the addresses that all mail is taken from, the first in their order stands for them."""
+    return min(recipient.original or recipient.address for recipient in work.recipients)

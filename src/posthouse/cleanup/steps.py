@@ -11,7 +11,6 @@ from posthouse.cleanup.limits import check_recipients, check_size
 from posthouse.cleanup.milter_edits import apply_milters
 from posthouse.cleanup.milter_session import tell_envelope
 from posthouse.cleanup.missing_headers import add_missing_headers
-from posthouse.cleanup.strict_mime import check_strictness
 from posthouse.cleanup.work import Work
 from posthouse.errors import PermanentFailure, TemporaryFailure
 
@@ -32,7 +31,6 @@ async def run(work: Work) -> None:
     add_missing_headers(work)
     if work.refusal is not None:
         raise work.refusal
-    check_strictness(work)
     await clean_body(work)
     if work.discard:
         return

@@ -11,6 +11,7 @@ from posthouse.errors import PermanentFailure, TemporaryFailure
 from posthouse.filters.milters import Milters
 from posthouse.mail.content import FilePart
 from posthouse.mail.envelope import Recipient
+from posthouse.mail.mime_lines import MimeError
 from posthouse.mail.status import Status
 from posthouse.maillog import cleanup as maillog
 from posthouse.services.intake import Skip, Submission
@@ -23,7 +24,7 @@ class Work:
     """What the steps read and change. context says how header addresses are completed ("" leaves headers alone).
 
     fields are the header's, without last LF; header_text holds the header until a step needs it divided.
-    first_recipient and last_recipient are for the log and for recipient_bcc_maps. present are the names of the fields
+    last_recipient is for the log and for recipient_bcc_maps. present are the names of the fields
     that matter. unchecked: a rule has exempted the message from further checks. refusal ends the work after the header,
     whose message id is logged all the same.
     """
@@ -46,7 +47,6 @@ class Work:
     redirect: str = ""
     refusal: PermanentFailure | TemporaryFailure | None = None
     content_filter: str = ""
-    first_recipient: str = ""
     resent: bool = False
     present: set[bytes] = field(default_factory=set)
     last_recipient: str = ""
@@ -86,6 +86,14 @@ class Work:
         """The exception that ends the work; the receiver answers with this status."""
         status = Status(dsn, code, text)
         return TemporaryFailure(status) if status.is_temporary else PermanentFailure(status)
+
+    def refuse_mime(self, error: MimeError) -> PermanentFailure | TemporaryFailure:
+        """The exception for a message that breaks a rule of MIME."""
+        what = error.what.rstrip(b"\n").decode("utf-8", "replace")
+        text = f"{error.text}: {what}"
+        addresses = (self.sender, self.last_recipient)
+        self.log.info(maillog.mime_error(self.queue_id, text, self.submission.envelope.origin, addresses))
+        return self.refuse("5.6.0", 550, error.text)
 
     def lookup_problem(self, maps: str, subject: str) -> PermanentFailure | TemporaryFailure:
         """A table could not answer."""

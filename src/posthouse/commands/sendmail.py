@@ -290,6 +290,7 @@ def _envelope(
         ret="HDRS" if options.ret == "HDRS" else options.ret,
         encoding=options.encoding,
         verp=_verp(options, settings),
+        rewrite_context="remote" if options.is_gateway else "local",
         trace=Trace.REPORT_ONLY if options.mode == "v" else trace,
         smtputf8=not all(address.isascii() for address in (sender, *recipients)),
     )

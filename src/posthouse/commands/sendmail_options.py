@@ -27,7 +27,9 @@ class Stop(Exception):
 
 @dataclass(slots=True)
 class Options:
-    """What the command line asks for. mode is the letter after -b; queue is the text after -q, None without it."""
+    """What the command line asks for. mode is the letter after -b; queue is the text after -q, None without it.
+    is_gateway: the message comes from elsewhere, and its header is not to be completed.
+    """
 
     mode: str = "m"
     config_directory: str | None = None
@@ -42,6 +44,7 @@ class Options:
     envid: str = ""
     verp: str | None = None
     smtputf8: bool = False
+    is_gateway: bool = False
     queue: str | None = None
     site: str = ""
     queue_id: str = ""
@@ -106,6 +109,8 @@ def _apply(options: Options, letter: str, value: str) -> None:
             raise Stop("-n option not supported")
         case "I":
             options.mode = "i"
+        case "G":
+            options.is_gateway = True
         case "i":
             options.dot_ends = False
         case "t":

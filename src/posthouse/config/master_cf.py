@@ -70,7 +70,9 @@ class Entry:
 
 
 def split_words(text: str) -> list[str]:
-    """Words separated by white space; {a b} is one word with its braces. ValueError where a brace is not closed."""
+    """Words separated by white space; what stands between braces is kept together, {a b} and x{a b}
+    are one word each. ValueError where a brace is not closed.
+    """
     if "{" not in text:
         return text.split()
     words: list[str] = []
@@ -91,13 +93,11 @@ def _word_end(text: str, begin: int) -> int:
         letter = text[at]
         if letter.isspace() and depth == 0:
             return at
-        if letter == "{" and (depth or at == begin):
+        if letter == "{":
             depth += 1
         elif letter == "}" and depth:
             depth -= 1
-            if depth == 0:
-                return at + 1
-    if depth:
+    if depth and text[begin] == "{":
         raise ValueError(f"missing '}}' in \"{text[begin:]}\"")
     return len(text)
 

@@ -38,7 +38,7 @@ def command_status(result: CommandResult, command: str) -> Status | None:
     """Why the mail was not delivered; None for success. command is how it is named in the text."""
     if result.failure is not None:
         if result.failure.text == "Command time limit exceeded":
-            return Status(result.failure.dsn, 0, f'Command time limit exceeded: "{command}"')
+            return Status(result.failure.dsn, 0, _with_output(f'Command time limit exceeded: "{command}"', result))
         return result.failure
     if result.exit_status == 0:
         return None
@@ -50,7 +50,12 @@ def command_status(result: CommandResult, command: str) -> Status | None:
             dsn = own[1] if own[1][0] in "45" else "5.0.0"
             return Status(dsn, 0, output[own.end() :])
     dsn, text = _meaning(result.exit_status, command)
-    return Status(dsn, 0, f"{text}. Command output: {output}" if output else text)
+    return Status(dsn, 0, _with_output(text, result))
+
+
+def _with_output(text: str, result: CommandResult) -> str:
+    output = output_text(result.output)
+    return f"{text}. Command output: {output}" if output else text
 
 
 def diagnostic(result: CommandResult) -> str:

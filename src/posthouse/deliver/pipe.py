@@ -36,6 +36,7 @@ _MESSAGE_MACROS = frozenset(
 )
 _ESCAPE = re.compile(r"\\(?:([0-7]{1,3})|(.))", re.DOTALL)
 _ESCAPES = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "\\": "\\"}
+_SHOWN_OF_SUCCESS = 100  # characters of what a command says
 _NO_AGENT = Status("4.3.0", 0, "agent host is not running")
 
 
@@ -143,8 +144,6 @@ class PipeAgent:
         looping = self._looping(request) if "D" in attributes.flags else []
         returned = {result.index for result in looping}
         targets = [target for target in request.targets if target.index not in returned]
-        # The command sees its recipients in the order of their addresses, byte by byte.
-        targets.sort(key=lambda target: target.recipient.address)
         if not targets:
             return Report(tuple(looping))
         outcome = await self._run(request, targets)
@@ -164,10 +163,12 @@ class PipeAgent:
         result = await self._house.privileged.run_command(self._command(request, recipients, argv))
         if was_killed(result):
             self._log.warning("pipe_command_read: read time limit exceeded")
+        elif result.complaint:
+            self._log.fatal(result.complaint)
         status = command_status(result, argv[0])
         if status is not None:
             return replace(failed(status, self._service), diagnostic=diagnostic(result))
-        output = output_text(result.output).rstrip()
+        output = output_text(result.output).rstrip()[:_SHOWN_OF_SUCCESS]
         return delivered(f"delivered via {self._service} service" + (f" ({output})" if output else ""), self._service)
 
     def _command(self, request: DeliveryRequest, recipients: list[Recipient], argv: tuple[str, ...]) -> Command:

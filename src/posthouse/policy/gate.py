@@ -33,8 +33,9 @@ class Gate:
     def __init__(self, settings: Settings, house: House, means: Means | None = None) -> None:
         self._means = means = means or Means(settings, house)
         self._delay = settings.flag("smtpd_delay_reject")
-        self._unlisted_sender = settings.flag("smtpd_reject_unlisted_sender")
-        self._unlisted_recipient = settings.flag("smtpd_reject_unlisted_recipient")
+        checks_known = "no_unknown_recipient_checks" not in settings.items("receive_override_options")
+        self._unlisted_sender = checks_known and settings.flag("smtpd_reject_unlisted_sender")
+        self._unlisted_recipient = checks_known and settings.flag("smtpd_reject_unlisted_recipient")
         self._client = build_list(means, "smtpd_client_restrictions", "check_client_access")
         self._helo = build_list(means, "smtpd_helo_restrictions", "check_helo_access")
         self._sender = build_list(means, "smtpd_sender_restrictions", "check_sender_access")

@@ -25,6 +25,7 @@ def write_envelope(envelope: Envelope, arrival: float) -> bytes:
         "encoding": envelope.encoding,
         "smtputf8": envelope.smtputf8,
         "verp": envelope.verp,
+        "context": envelope.rewrite_context,
         "trace": int(envelope.trace),
         "arrival": arrival,
     }
@@ -57,6 +58,7 @@ def _envelope(record: dict[str, Any]) -> Envelope:
         encoding=record["encoding"] if record["encoding"] in ("7BIT", "8BITMIME") else "",
         smtputf8=bool(record["smtputf8"]),
         verp=_line(record["verp"]),
+        rewrite_context="remote" if record.get("context") == "remote" else "local",
         trace=trace,
     )
 

@@ -432,5 +432,5 @@ def is_smtp_reply(reply: str) -> bool:
 
 
 def unescape_percent(reply: str) -> str:
-    """Libmilter's callers double each percent sign; single ones are taken as they are."""
-    return reply.replace("%%", "%")
+    """Libmilter's callers double each percent sign; single ones vanish."""
+    return "%".join(part.replace("%", "") for part in reply.split("%%"))

@@ -266,7 +266,7 @@ class Pickup:
         """Nobody waits for an answer any more: what is refused for good goes back to its sender by mail."""
         if not status.is_permanent or self._house.bouncer is None:
             raise NotTaken(status.text, for_good=False)
-        now = time.time()
+        now, status = time.time(), replace(status, text=status.text.removeprefix("Error: "))
         envelope: Envelope = replace(submission.envelope, ret="HDRS")  # what was refused goes out with its header only
         content = submission.content
         message = QueuedMessage(submission.queue_id, submission.arrival, envelope, content, content.size)

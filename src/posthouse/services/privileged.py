@@ -73,12 +73,13 @@ class Command:
 @dataclass(frozen=True, slots=True)
 class CommandResult:
     """exit_status as of waitpid (negative: the signal that ended it); output: the start of stdout and stderr together.
-    failure is set where it could not be run at all or ran out of time.
+    failure is set where nobody was there to run it, or it ran out of time; complaint where it cannot be run as it is.
     """
 
     exit_status: int
     output: bytes
     failure: Status | None = None
+    complaint: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -150,7 +150,7 @@ class Child:
             yield tail.encode("latin-1")
 
         ran: Ran = run(what, content())
-        return [ran.status, ran.output.decode("latin-1"), ran.timed_out]
+        return [ran.status, ran.output.decode("latin-1"), ran.timed_out, ran.complaint]
 
     def _read(self, request: wire.Request) -> list[Any]:
         path, limit, follow = request.values

@@ -215,11 +215,11 @@ class AgentClient:
         answered = await self._ask(
             command.identity, ("user", command.chroot), Operation.COMMAND, values, (command.head, command.content)
         )
-        if len(answered) != 3:
+        if len(answered) != 4:
             return CommandResult(0, b"", _status(answered))
-        status, output, timed_out = answered
+        status, output, timed_out, complaint = answered
         failure = Status("5.3.0", 0, "Command time limit exceeded") if timed_out else None
-        return CommandResult(status, output.encode("latin-1"), failure)
+        return CommandResult(status, output.encode("latin-1"), failure, complaint)
 
     async def read_file(
         self, identity: Identity, path: str, limit: int, *, follow_links: bool = True

@@ -133,7 +133,7 @@ class AgentHost:
         try:
             _close_all_but(sock.fileno())
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            signal.signal(signal.SIGINT, lambda *_: None)  # ignored here; commands have it as usual
             os.umask(0o077)
             uid, gid = rights
             if kind == "spool":

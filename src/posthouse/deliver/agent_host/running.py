@@ -29,11 +29,14 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """status is the exit status, negative for a signal; timed_out where the limit ended it."""
+    """status is the exit status, negative for a signal; timed_out where the limit ended it. complaint: why it could not
+    be run at all, "" where it could.
+    """
 
     status: int
     output: bytes
     timed_out: bool = False
+    complaint: str = ""
 
 
 def run(what: Run, content: Iterator[bytes]) -> Ran:
@@ -47,20 +50,27 @@ def run(what: Run, content: Iterator[bytes]) -> Ran:
             cwd=what.directory or None,
             env=what.environment,
             start_new_session=True,
+            restore_signals=False,  # as in Postfix, a command that writes to a closed pipe sees an error, no signal
         )
     except OSError as error:
-        words = os.strerror(error.errno) if error.errno else str(error)
-        return Ran(_TEMPORARY, f"{what.daemon}: fatal: {_complaint(what, error)}: {words}\n".encode())
+        return _not_run(what, error)
     except ValueError as error:
-        return Ran(_TEMPORARY, f"{what.daemon}: fatal: pipe_command: execvp {what.argv[0]!r}: {error}\n".encode())
+        return _not_executed(what, f"{what.argv[0]!r}: {error}")
     with process:
         return _follow(process, what, content)
 
 
-def _complaint(what: Run, error: OSError) -> str:
+def _not_run(what: Run, error: OSError) -> Ran:
+    words = os.strerror(error.errno) if error.errno else str(error)
     if what.directory and error.filename == what.directory and what.argv[0] != what.directory:
-        return f'cannot change directory to "{what.directory}" for uid={os.geteuid()} gid={os.getegid()}'
-    return f"pipe_command: execvp {what.argv[0]}"
+        place = f'"{what.directory}" for uid={os.geteuid()} gid={os.getegid()}'
+        return Ran(_TEMPORARY, b"", complaint=f"cannot change directory to {place}: {words}")
+    return _not_executed(what, f"{what.argv[0]}: {words}")
+
+
+def _not_executed(what: Run, words: str) -> Ran:
+    complaint = f"pipe_command: execvp {words}"
+    return Ran(_TEMPORARY, f"{what.daemon}: fatal: {complaint}\n".encode(), complaint=complaint)
 
 
 def _follow(process: subprocess.Popen[bytes], what: Run, content: Iterator[bytes]) -> Ran:

@@ -17,7 +17,6 @@ from posthouse.services.privileged import Command
 
 _RESTRICTED = Status("5.7.1", 0, "mail to command is restricted")
 _CONFIGURATION = Status("4.3.5", 0, "mail system configuration error")
-_CANNOT_RUN = 75  # EX_TEMPFAIL of sysexits(3)
 
 
 async def deliver_command(
@@ -53,8 +52,8 @@ async def deliver_command(
     )
     if was_killed(result):
         local.log.warning("pipe_command_read: read time limit exceeded")
-    elif result.exit_status == _CANNOT_RUN and result.output.startswith(b"local: fatal: "):
-        local.log.fatal(result.output[14:].decode("utf-8", "replace").rstrip("\n"))
+    elif result.complaint:
+        local.log.fatal(result.complaint)
     status = command_status(result, command)
     if status is None:
         return local.sent(f"delivered to command: {command}")

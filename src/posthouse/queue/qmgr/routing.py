@@ -46,18 +46,20 @@ class Router:
         if len(indexes) == 1:
             recipient = envelope.recipients[indexes[0]]
             return [self._route(await self._resolve(message, recipient), indexes[0], recipient)]
-        groups: dict[tuple[str, str, Status | None, Status | None], list[Target]] = {}
+        groups: dict[tuple[str, str, Status | None, Status | None], list[tuple[str, Target]]] = {}
         for count, index in enumerate(indexes, 1):
             recipient = envelope.recipients[index]
             route = self._route(await self._resolve(message, recipient), index, recipient)
-            key = (route.transport, route.nexthop, route.deferred, route.discarded)
-            groups.setdefault(key, []).extend(route.targets)
+            key = (route.transport, _grouping(route), route.deferred, route.discarded)
+            groups.setdefault(key, []).append((route.nexthop, route.targets[0]))
             if not count % _AT_A_TIME:
                 await asyncio.sleep(0)
-        return [
-            Route(transport, nexthop, tuple(sorted(targets, key=_by_domain)), deferred, discarded)
-            for (transport, nexthop, deferred, discarded), targets in groups.items()
-        ]
+        routes = []
+        for (transport, _, deferred, discarded), members in groups.items():
+            members.sort(key=lambda member: _by_domain(member[1]))
+            targets = tuple(target for _, target in members)
+            routes.append(Route(transport, members[0][0], targets, deferred, discarded))
+        return routes
 
     async def _resolve(self, message: QueuedMessage, recipient: Recipient) -> Resolution:
         envelope = message.envelope
@@ -85,6 +87,11 @@ class Router:
 
     def _is_double_bounce(self, address: str) -> bool:
         return address.rpartition("@")[0].lower() == self._double_bounce
+
+
+def _grouping(route: Route) -> str:
+    """Next hops that differ in case only are one, but for the texts of the error transport."""
+    return route.nexthop if route.transport == "error" else route.nexthop.lower()
 
 
 def _by_domain(target: Target) -> tuple[str, str]:

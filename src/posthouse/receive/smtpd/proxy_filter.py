@@ -61,10 +61,13 @@ async def pass_recipient(
         refused = await _begin(session, passage, rule)
         if refused is not None:
             passage.close()
+            _blame(session, refused)
             return refused
         passage.has_begun = True
         _note_client(session)
-    return await _say(passage, line, 250, 251, 252)
+    refused = await _say(passage, line, 250, 251, 252)
+    _blame(session, refused)
+    return refused
 
 
 async def pass_data(session: Session, rule: ProxyRule) -> Reply | None:
@@ -75,6 +78,7 @@ async def pass_data(session: Session, rule: ProxyRule) -> Reply | None:
         return None
     refused = await _say(passage, "DATA", 354)
     passage.has_data = refused is None
+    _blame(session, refused)
     return refused
 
 
@@ -97,8 +101,13 @@ async def pass_content(
     is_accepted = reply.status.code < 300
     session.log.info(lines.outcome("??".join(_rows(reply)), about, is_accepted=is_accepted))
     if not is_accepted:
-        session.blamed = "policy" if reply is not UNUSABLE else "software"
+        _blame(session, reply)
     return reply
+
+
+def _blame(session: Session, refused: Reply | None) -> None:
+    if refused is not None:
+        session.blamed = "policy" if refused is not UNUSABLE else "software"
 
 
 def _rows(reply: Reply) -> list[str]:

@@ -71,7 +71,6 @@ class SmtpdService:
         self.banner = banner(self.rules.banner)
         self.log = house.log(settings, "smtpd")
         self.tls = None if stand_alone else open_tls_server(settings, house, self.log)
-        self.wants_tls_first = self.tls is not None and self.tls.rules.is_required
         has_logins = settings.flag("smtpd_sasl_auth_enable") and not stand_alone
         self.logins = Logins(settings, self.log) if has_logins else None
         self.milters = None if stand_alone else open_milters(settings)
@@ -107,6 +106,11 @@ class SmtpdService:
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
         return self._loop
+
+    @property
+    def wants_tls_first(self) -> bool:
+        """smtpd_tls_security_level = encrypt."""
+        return self.tls is not None and self.tls.rules.is_required
 
     def protocol_factory(self) -> asyncio.Protocol:
         """A session, for loop.create_server or one end of a socket pair."""
