@@ -15,6 +15,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from OpenSSL import crypto
 
+from posthouse.system.revocation import RevocationLists
+
 _VERSIONS = {
     "tlsv1": ssl.TLSVersion.TLSv1,
     "tlsv1.1": ssl.TLSVersion.TLSv1_1,
@@ -34,6 +36,7 @@ _DER = 2  # _ssl.ENCODING_DER
 _SELF_SIGNED = 18
 _UNKNOWN_ISSUER = (2, 19, 20, 21, 27)
 _PURPOSE = 26
+_REVOKED = 23
 _DATES = {9: "not yet valid", 10: "has expired"}
 
 
@@ -103,7 +106,8 @@ class TrustStore:
     def __init__(
         self, files: Iterable[str], directory: str = "", *, system_too: bool = False, is_partial: bool = False
     ) -> None:
-        self._store = crypto.X509Store()
+        files = tuple(files)
+        self._store, self._revoked = crypto.X509Store(), RevocationLists(files)
         for file, folder in (*((file, None) for file in files), (None, directory or None)):
             if file or folder:
                 self._load(file, folder)
@@ -129,7 +133,11 @@ class TrustStore:
             return Verdict(
                 int(error.errors[0]), str(error.errors[2]), _one_line(error.certificate.to_cryptography().issuer)
             )
-        for certificate in [found.to_cryptography() for found in verified[:-1] or verified]:
+        chained = [found.to_cryptography() for found in verified]
+        taken_back_by = self._revoked.revoked_by(chained)
+        if taken_back_by is not None:
+            return Verdict(_REVOKED, "certificate revoked", _one_line(taken_back_by))
+        for certificate in chained[:-1] or chained:
             if not _is_meant_for(certificate, purpose):
                 return Verdict(_PURPOSE, "unsupported certificate purpose", _one_line(certificate.issuer))
         return Verdict()
