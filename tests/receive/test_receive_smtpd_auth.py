@@ -274,11 +274,10 @@ async def test_the_stock_filter_of_fail2ban_reads_our_lines(tmp_path, mode, matc
         scene.dovecot.silent = True
         await client.say("QUIT")
         other = await greeted(scene)  # whose password nobody can check: no reason to shut him out
-        asked = len(scene.dovecot.lines)
         pending = asyncio.ensure_future(other.say(f"AUTH PLAIN {GOOD}"))
-        while len(scene.dovecot.lines) == asked:
-            await asyncio.sleep(0.01)
-        scene.dovecot.break_off()
+        while not pending.done():  # it is asked more than once
+            scene.dovecot.break_off()
+            await asyncio.sleep(0.02)
         assert (await pending).startswith("454")
         await scene.log("Connection lost to authentication server")
         await other.say("QUIT")
@@ -338,3 +337,22 @@ async def test_many_other_guessers_do_not_make_one_forgotten(tmp_path, monkeypat
         assert fail("2001:db8:27::ffff") == fail("2001:db8:27::abcd") == 0  # a site's network is one
         assert fail("2001:db8:27::2") == 0.5
         assert len(scene.service.logins._failures) == 10
+
+
+async def test_one_client_does_not_keep_others_waiting_with_many_logins_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(logins, "MOST_AT_ONCE", 10)
+    async with beside_dovecot(tmp_path) as scene:
+        scene.dovecot.silent = True
+        clients = [await greeted(scene) for _ in range(logins.MOST_AT_ONCE + 1)]
+        replies = [asyncio.ensure_future(client.say(f"AUTH PLAIN {GOOD}")) for client in clients[:-1]]
+        while sum(line.startswith("AUTH") for line in scene.dovecot.lines) < logins.MOST_AT_ONCE:
+            await asyncio.sleep(0.01)
+        assert (await clients[-1].say(f"AUTH PLAIN {GOOD}")).startswith("454 4.7.0")
+        await scene.log(f"{HOST}: SASL PLAIN: 10 logins of this client are being checked already")
+        while not all(reply.done() for reply in replies):
+            scene.dovecot.break_off()
+            await asyncio.sleep(0.02)
+        assert all(reply.startswith("454") for reply in await asyncio.gather(*replies))
+        scene.dovecot.silent = False
+        assert (await clients[-1].say(f"AUTH PLAIN {GOOD}")).startswith("235")
+        assert scene.service.logins._under_way == {}

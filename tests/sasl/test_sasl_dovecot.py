@@ -63,17 +63,40 @@ async def test_many_logins_share_one_connection(tmp_path):
         await service.close()
 
 
-async def test_after_a_restart_of_dovecot_the_next_login_finds_it_again(tmp_path):
+async def asked_in_vain(dovecot, service, times):
+    """A login that the server does not answer, after it was asked so many times."""
+    under_way = asyncio.create_task(service.dialogue(PEER).begin("PLAIN", b"\0joe\0secret"))
+    async with asyncio.timeout(20):
+        while sum(line.startswith("AUTH") for line in dovecot.lines) < times:
+            await asyncio.sleep(0.01)
+    return under_way
+
+
+async def test_a_login_that_a_restart_of_dovecot_has_cut_off_is_asked_again(tmp_path):
     async with FakeDovecot(tmp_path / "auth") as dovecot:
         service = opened(tmp_path)
         dovecot.silent = True
-        under_way = asyncio.create_task(service.dialogue(PEER).begin("PLAIN", b"\0joe\0secret"))
-        await asyncio.sleep(0.05)
+        under_way = await asked_in_vain(dovecot, service, 1)
+        dovecot.silent = False
+        dovecot.break_off()
+        assert await under_way == Granted("joe")
+        assert dovecot.connections == 2
+        await service.close()
+
+
+async def test_a_dovecot_that_goes_away_each_time_is_asked_twice(tmp_path):
+    async with FakeDovecot(tmp_path / "auth") as dovecot:
+        service = opened(tmp_path)
+        dovecot.silent = True
+        under_way = await asked_in_vain(dovecot, service, 1)
+        dovecot.break_off()
+        async with asyncio.timeout(20):
+            while dovecot.connections < 2 or sum(line.startswith("AUTH") for line in dovecot.lines) < 2:
+                await asyncio.sleep(0.01)
         dovecot.break_off()
         assert await under_way == Unavailable("Connection lost to authentication server")
         dovecot.silent = False
         assert await service.dialogue(PEER).begin("PLAIN", b"\0joe\0secret") == Granted("joe")
-        assert dovecot.connections == 2
         await service.close()
 
 

@@ -38,10 +38,11 @@ class House(WholeHouse):
 
 
 class Dovecot:
-    """The real one; imap is its port. Needs root, as Dovecot does to become vmail."""
+    """The real one; imap is its port, and auth one at which it answers about logins. Needs root: it becomes vmail."""
 
     def __init__(self, place: Path, queue: Path, pair: certificates.Pair, policy: int) -> None:
-        self.place, self.imap = place, free_port()
+        self.place, self.imap, self.auth = place, free_port(), free_port()
+        self._queue = queue
         place.mkdir()
         user = pwd.getpwnam("nobody")
         (place / "mail").mkdir()
@@ -57,6 +58,10 @@ class Dovecot:
             ("uid=vmail gid=vmail", f"uid={user.pw_uid} gid={user.pw_gid}"),
             ("/var/spool/postfix", str(queue)),
             ("user = postfix\n    group = postfix", f"user = nobody\n    group = {grp.getgrgid(user.pw_gid).gr_name}"),
+            (
+                "service auth {",
+                f"service auth {{\n  inet_listener {{\n    address = 127.0.0.1\n    port = {self.auth}\n  }}",
+            ),
             ("port = 143", f"port = {self.imap}"),
             ("port = 993", "port = 0"),
             ("port = 12340", f"port = {policy}"),
@@ -77,15 +82,37 @@ class Dovecot:
     def _listens(self) -> bool:
         assert self._process is not None
         assert self._process.poll() is None, (self.place / "log").read_text()
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.imap), 1):
-            return True
-        return False
+        for where in (("127.0.0.1", self.imap), ("127.0.0.1", self.auth), f"{self._queue}/private/auth"):
+            kind = socket.AF_UNIX if isinstance(where, str) else socket.AF_INET
+            with socket.socket(kind) as sock:
+                if sock.connect_ex(where):
+                    return False
+        return True
+
+    def _children(self, name: str = "") -> list[int]:
+        """Process numbers of the running Dovecot's children; name is what they run ("" any)."""
+        assert self._process is not None
+        own = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
+        return [int(pid) for pid in own if not name or Path(f"/proc/{pid}/comm").read_text().strip() == name]
+
+    def kill_auth(self) -> None:
+        """The process that checks passwords dies; Dovecot starts another when it is asked."""
+        dead = self._children("auth")
+        assert dead, "nobody has asked for it yet"
+        for pid in dead:
+            os.kill(pid, signal.SIGKILL)
+        until(lambda: not set(dead) & set(self._children()))
 
     def stop(self) -> None:
+        """All of it: a child that still has clients would go on answering them."""
         if self._process is not None:
+            children = self._children()
             self._process.send_signal(signal.SIGTERM)
             self._process.wait(20)
             self._process = None
+            for pid in children:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
 
     def restart(self) -> None:
         self.stop()

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from posthouse.commands.posthouse_try import MASTER_CF
@@ -65,7 +65,9 @@ def owner() -> pwd.struct_passwd:
 
 
 class WholeHouse:
-    """start() and stop() it; everything else looks at it."""
+    """start() and stop() it; everything else looks at it. prefix stands before each command."""
+
+    prefix: Sequence[str] = ()
 
     def __init__(self, place: Path, main_cf: str = "") -> None:
         self.place, self.port = place, free_port()
@@ -82,7 +84,7 @@ class WholeHouse:
     def command(self, name: str, *words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         option = "-C" if name in ("sendmail", "mailq") else "-c"
         return subprocess.run(
-            [sys.executable, "-m", f"posthouse.commands.{name}", option, str(self.conf), *words],
+            [*self.prefix, sys.executable, "-m", f"posthouse.commands.{name}", option, str(self.conf), *words],
             input=stdin, capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
 

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import base64
 import imaplib
 import os
+import re
 import shutil
 import smtplib
 import ssl
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import pytest
 import certificates
 from whole_house.dovecot_scene import EXAMPLES, Dovecot, House
 from whole_house.house_scene import free_port, until
+from whole_house.submission_scene import PASSWORD, NameServer, SubmissionHouse
 
 pytestmark = [
     pytest.mark.skipif(os.getuid() != 0, reason="Dovecot changes its user"),
@@ -124,6 +126,60 @@ def test_a_restart_of_dovecot_is_survived(scene):
     until(lambda: any("after the restart" in text for text in mailbox(scene)))
 
 
+@pytest.mark.parametrize("what", ["restart", "kill_auth"])
+def test_a_dovecot_that_goes_away_in_the_middle_of_a_login_is_no_wrong_password(scene, what):
+    secret = base64.b64encode(b"\0joe@example.org\0secret").decode()
+    with smtplib.SMTP("localhost", scene.submission, "laptop.test", timeout=60) as client:
+        client.starttls(context=context(scene))
+        client.ehlo()
+        assert client.docmd("AUTH", "PLAIN")[0] == 334
+        getattr(scene.dovecot, what)()
+        assert client.docmd(secret)[0] == 454
+        assert client.docmd("AUTH", f"PLAIN {secret}")[0] == 235
+        client.sendmail("joe@example.org", ["joe@example.org"], f"Subject: at the second go, {what}\r\n\r\ntext\r\n")
+
+    def is_there():
+        if not any(f"at the second go, {what}" in text for text in mailbox(scene)):
+            scene.command("postqueue", "-f")  # Dovecot may have made it wait, while it recovered
+            return False
+        return True
+
+    until(is_there)
+    until(lambda: "SASL PLAIN authentication failed: Connection lost to authentication server" in scene.log)
+    assert secret not in scene.log
+
+
+def test_while_dovecot_is_away_logins_wait_and_the_same_session_goes_on_when_it_is_back(scene):
+    secret = base64.b64encode(b"\0joe@example.org\0secret").decode()
+    with smtplib.SMTP("localhost", scene.submission, "laptop.test", timeout=60) as client:
+        client.starttls(context=context(scene))
+        client.ehlo()
+        assert client.esmtp_features["auth"].split() == ["PLAIN", "LOGIN"]
+        scene.dovecot.stop()
+        assert client.docmd("AUTH", f"PLAIN {secret}")[0] == 454
+        client.ehlo()
+        assert "auth" not in client.esmtp_features
+        scene.dovecot.start()
+        client.ehlo()
+        assert client.docmd("AUTH", f"PLAIN {secret}")[0] == 235
+
+
+def test_dovecot_is_asked_over_tcp_as_well(scene):
+    main_cf = f"smtpd_sasl_type = dovecot\nsmtpd_sasl_path = inet:127.0.0.1:{scene.dovecot.auth}\n"
+    house = SubmissionHouse(scene.place.parent / "over_tcp", main_cf)
+    house.start()
+    try:
+        with submitting(house) as client:
+            client.sendmail("joe@example.org", ["info@example.org"], "Subject: over tcp\r\n\r\ntext\r\n")
+        house.arrived("over tcp")
+        assert "sasl_method=PLAIN, sasl_username=joe@example.org" in house.log
+        with pytest.raises(smtplib.SMTPAuthenticationError) as caught:
+            submitting(house, password="wrong")
+        assert caught.value.smtp_code == 535
+    finally:
+        house.stop()
+
+
 @pytest.mark.skipif(not shutil.which("swaks"), reason="needs swaks")
 def test_swaks_logs_in_under_tls(scene):
     done = subprocess.run(
@@ -166,55 +222,64 @@ def test_curl_sends(scene):
     until(lambda: any("Subject: by curl" in text for text in mailbox(scene)))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def first_house(scene):
-    """Another server, with logins of its own, which sends everything on to the scene's under verified TLS."""
-    place = scene.place.parent
-    pair = certificates.make(place, "first", "first.example.com", "localhost", issuer=scene.authority)
-    next_hop = f"[127.0.0.1]:{scene.port}"
+    """Another server, with logins of its own. It finds the scene's by its MX record, and sends under verified TLS alone."""
+    place = scene.place.parent / "first"
     main_cf = f"""
-compatibility_level = 3.6
 myhostname = first.example.com
 mydestination =
-smtpd_sasl_type = posthouse
-smtpd_tls_chain_files = {pair.key} {pair.certificate}
-relayhost = {next_hop}
+virtual_mailbox_domains =
+smtp_tcp_port = {scene.port}
 smtp_tls_CAfile = {scene.authority.certificate}
-smtp_tls_policy_maps = inline:{{ {{ {next_hop} = secure match=mail.example.org }} }}
+smtp_tls_security_level = may
+smtp_tls_policy_maps = inline:{{ {{ example.org = secure match=nexthop:dot-nexthop }} }}
 smtp_tls_loglevel = 1
-mua_client_restrictions = permit_sasl_authenticated, reject
-mua_helo_restrictions =
-mua_sender_restrictions =
 """
-    house = House(place / "first", main_cf, (EXAMPLES / "master.cf").read_text())
-    yield house
-    house.stop()
+    house = SubmissionHouse(place, main_cf)
+    house.knows("sue@example.com", scheme="ARGON2ID")
+    records = ["--mx-host=example.org,mail.example.org,10", "--host-record=mail.example.org,127.0.0.1",
+               "--mx-host=impostor.test,mail.impostor.test,10", "--host-record=mail.impostor.test,127.0.0.1"]  # fmt: skip
+    with NameServer(place, *records) as names:
+        if subprocess.run([*names.prefix, "true"], check=False, capture_output=True).returncode:
+            pytest.skip("no mount name spaces here")
+        house.prefix = names.prefix
+        house.start()
+        yield house
+        house.stop()
 
 
-@pytest.mark.skipif(not shutil.which("swaks"), reason="needs swaks")
-def test_from_a_login_on_one_server_over_verified_tls_to_imap_on_another(scene, first_house):
-    words = [
-        sys.executable,
-        "-m",
-        "posthouse.commands.posthouse",
-        "passwd",
-        "-c",
-        str(first_house.conf),
-        "add",
-        "sue@example.com",
-    ]
-    subprocess.run(words, input="a pass phrase\n", text=True, timeout=30, check=True)
-    first_house.start()
+def swaks(house, recipient, subject):
     done = subprocess.run(
-        ["swaks", "--server", "127.0.0.1", "--port", str(first_house.submission), "--tls", "--auth", "PLAIN",
-         "--auth-user", "sue@example.com", "--auth-password", "a pass phrase", "--from", "sue@example.com",
-         "--to", "joe@example.org", "--header", "Subject: over two servers"],
+        ["swaks", "--server", "127.0.0.1", "--port", str(house.submission), "--tls", "--auth", "PLAIN",
+         "--auth-user", "sue@example.com", "--auth-password", PASSWORD, "--from", "sue@example.com",
+         "--to", recipient, "--header", f"Subject: {subject}"],
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.skipif(not shutil.which("swaks"), reason="needs swaks")
+@pytest.mark.skipif(not shutil.which("dnsmasq"), reason="needs dnsmasq")
+def test_from_a_login_on_one_server_by_mx_and_verified_tls_to_imap_on_another(scene, first_house):
+    swaks(first_house, "joe@example.org", "over two servers")
     until(lambda: any("Subject: over two servers" in text for text in mailbox(scene)))
-    assert "Verified TLS connection established to 127.0.0.1[127.0.0.1]:" in first_house.log
-    assert "a pass phrase" not in first_house.log
+    until(lambda: "relay=mail.example.org[127.0.0.1]" in first_house.log)
+    assert f"Verified TLS connection established to mail.example.org[127.0.0.1]:{scene.port}:" in first_house.log
+    assert "status=sent (250 2.0.0 <joe@example.org>" in scene.log
+    assert PASSWORD not in first_house.log
+
+
+@pytest.mark.skipif(not shutil.which("swaks"), reason="needs swaks")
+@pytest.mark.skipif(not shutil.which("dnsmasq"), reason="needs dnsmasq")
+def test_mail_that_must_be_verified_does_not_go_to_whoever_the_dns_names(scene, first_house):
+    text = (first_house.conf / "main.cf").read_text()
+    policy = "smtp_tls_policy_maps = inline:{ { impostor.test = verify } }\n"
+    (first_house.conf / "main.cf").write_text(re.sub(r"^smtp_tls_policy_maps = .*\n", policy, text, flags=re.MULTILINE))
+    assert first_house.command("postfix", "reload").returncode == 0
+    swaks(first_house, "joe@impostor.test", "not for you")
+    until(lambda: "status=deferred (Server certificate not verified)" in first_house.log)
+    assert first_house.command("mailq").stdout.count("joe@impostor.test") == 1
 
 
 @pytest.mark.skipif(not shutil.which("posttls-finger"), reason="needs Postfix")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import os
 import re
 import smtplib
 import socket
@@ -51,6 +52,16 @@ def on_hold(house):
     return [row["queue_id"] for row in rows if row["queue_name"] == "hold"]
 
 
+def release(house, queue_id):
+    """As root by postsuper, which is for root alone."""
+    if os.getuid():
+        done = house.command("posthouse_queue", "release", "--yes", queue_id)
+    else:
+        done = house.command("postsuper", "-H", queue_id)
+    assert done.returncode == 0, done.stderr
+    house.command("postqueue", "-f")
+
+
 def arrived(house, subject):
     mailbox = house.mail / "sales"
     return mailbox.exists() and f"Subject: {subject}\n" in mailbox.read_text()
@@ -77,8 +88,7 @@ def test_or_such_mail_is_held_until_somebody_has_looked_at_it(house):
     (queue_id,) = on_hold(house)
     assert f"{queue_id}: hold: END-OF-MESSAGE from " in house.log
     assert "<sales@example.org>: Header From not owned by user info@example.org" in house.log
-    assert house.command("postsuper", "-H", queue_id).returncode == 0
-    house.command("postqueue", "-f")
+    release(house, queue_id)
     until(lambda: arrived(house, "doubtful"))
 
 
@@ -95,8 +105,7 @@ def test_a_login_that_sends_too_much_is_stopped_without_a_bounce(house):
     text = "<info@example.org>: SASL login name exceeds its message rate limit: 3/300s"
     assert f"{queue_id}: hold: END-OF-MESSAGE from " in house.log
     assert text in house.log
-    assert house.command("postsuper", "-H", queue_id).returncode == 0
-    house.command("postqueue", "-f")
+    release(house, queue_id)
     until(lambda: arrived(house, "mail 2"))
     assert on_hold(house) == []
 

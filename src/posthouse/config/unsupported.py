@@ -97,9 +97,9 @@ NOT_NEEDED: Final[dict[str, str]] = {
     ),
     "tables are read by workers themselves": "proxy_read_maps proxy_write_maps lmdb_map_size",
     "a cache that only saves time": (
-        "smtp_tls_session_cache_database lmtp_tls_session_cache_database smtpd_tls_session_cache_database "
+        "smtpd_tls_session_cache_database "
         "smtpd_tls_always_issue_session_ids tls_session_ticket_cipher address_verify_cache_cleanup_interval "
-        "smtp_tls_session_cache_timeout lmtp_tls_session_cache_timeout smtp_sasl_auth_cache_time "
+        "smtp_sasl_auth_cache_time "
         "lmtp_sasl_auth_cache_time address_verify_sender_ttl"
     ),
     "how chatty Postfix's log is": (

@@ -9,10 +9,12 @@ from collections.abc import Iterator, Sequence
 from posthouse.config.check import Finding, Severity
 from posthouse.config.main_cf import Place
 from posthouse.config.settings import Settings
+from posthouse.mail.headers import ROLES
 from posthouse.sasl import TYPES
 from posthouse.system.tls import parse_protocols
 
 OPTIONS = ("noplaintext", "noactive", "nodictionary", "noanonymous", "mutual_auth", "forward_secrecy")
+SENDERS = ("From", "Sender", "Resent-From", "Resent-Sender", "Reply-To")
 GRADES = ("high", "medium", "low", "export", "null")
 
 
@@ -21,6 +23,12 @@ def check_logins(view: Settings, written: Sequence[str]) -> Iterator[Finding]:
     for name in written:
         if name.startswith(("smtpd_", "smtp_", "lmtp_")):
             yield from _about(view, name)
+        elif name == "posthouse_header_sender_login_fields":
+            known = [field.decode() for field in ROLES]
+            for word in view.items(name):
+                if word.rstrip(":").lower() not in known:
+                    text = f'{name}: "{word}" is no field with addresses{_meant(word, SENDERS)}'
+                    yield _finding(view, name, text)
 
 
 def _about(view: Settings, name: str) -> Iterator[Finding]:
@@ -56,8 +64,9 @@ def _is_digest(name: str) -> bool:
 
 
 def _meant(word: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(word.lower(), known, n=1, cutoff=0.5)
-    return f"; did you mean {near[0]}?" if near else f" ({', '.join(known)})"
+    by_lower = {one.lower(): one for one in known}
+    near = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.5)
+    return f"; did you mean {by_lower[near[0]]}?" if near else f" ({', '.join(known)})"
 
 
 def _finding(view: Settings, name: str, text: str, severity: Severity = "warning") -> Finding:

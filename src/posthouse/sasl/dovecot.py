@@ -92,6 +92,11 @@ class DovecotDialogue:
         self._number = 0
 
     async def begin(self, mechanism: str, initial: bytes | None) -> Answer:
+        answer = await self._begin(mechanism, initial)
+        # The connection was that of a Dovecot which has ended since: its successor is asked.
+        return await self._begin(mechanism, initial) if answer == Unavailable(LOST) else answer
+
+    async def _begin(self, mechanism: str, initial: bytes | None) -> Answer:
         try:
             connection = await self._service.connected()
         except LookupFailed as error:

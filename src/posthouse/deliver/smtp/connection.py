@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections import deque
 from typing import Any, cast
 
@@ -11,6 +10,7 @@ from posthouse.deliver.smtp.peer import Peer
 from posthouse.deliver.smtp.reply_filter import ReplyFilter
 from posthouse.errors import PosthouseError
 from posthouse.protocols.smtp_client import Features, ReplyReader, ServerReply
+from posthouse.system.tls_resumption import ResumingContext
 
 
 class ConnectionLost(PosthouseError):
@@ -29,6 +29,8 @@ class Connection(asyncio.Protocol):
         self.features = Features()
         self.uses = 0
         self.tls: Any = None  # the ssl.SSLObject, once there is TLS
+        self.may_resume = False  # the certificate was good enough: another connection may go on with its session
+        self._context: ResumingContext | None = None
         self.is_verified = False
         self.reuses_tls = False  # whether the policy lets it be kept under TLS
         self.reply_filter: ReplyFilter | None = None
@@ -92,22 +94,30 @@ class Connection(asyncio.Protocol):
         reply = self._replies.popleft()
         return reply if self.reply_filter is None else self.reply_filter.apply(self.peer, reply)
 
-    async def start_tls(self, context: ssl.SSLContext, server_name: str, limit: float) -> None:
+    async def start_tls(self, context: ResumingContext, server_name: str, limit: float) -> None:
         """Encrypt from here on. What had arrived unasked-for is thrown away: it was not protected. Raises OSError."""
         if self._transport is None:
             raise ConnectionResetError("connection lost")
         self._replies.clear()
         self._reader, self._failure = ReplyReader(), None
-        async with asyncio.timeout(limit):
-            transport = await self._loop.start_tls(
-                self._transport, self, context, server_hostname=server_name or None, ssl_handshake_timeout=limit
-            )
+        try:
+            async with asyncio.timeout(limit):
+                transport = await self._loop.start_tls(
+                    self._transport, self, context, server_hostname=server_name or None, ssl_handshake_timeout=limit
+                )
+        except OSError:
+            context.forget()
+            raise
         if transport is None:
             raise ConnectionResetError("connection lost")
         self._transport = transport
         self.tls = transport.get_extra_info("ssl_object")
+        self._context = context
 
     def close(self) -> None:
+        if self._context is not None and self.may_resume:  # servers send tickets after the handshake
+            self._context.remember(self.tls)
+        self._context = None
         if self._transport is not None:
             self._transport.close()
 

@@ -88,14 +88,16 @@ class TlsClient:
         connection.reuses_tls = demand.reuses
         if demand.is_checked and not judgement.is_matched:
             return Deferred(Status("4.7.5", 0, "Server certificate not verified"), peer.relay, peer.name)
+        connection.may_resume = True
         return None
 
     async def _shake_hands(self, connection: Connection, demand: TlsDemand) -> bool:
         relay = connection.peer.relay.lower()
         names = {"hostname": connection.peer.name, "nexthop": demand.domain}
         try:
-            context = self._engine.context(demand)
-            await connection.start_tls(context, names.get(demand.server_name, demand.server_name), self._limit)
+            name = names.get(demand.server_name, demand.server_name)
+            context = self._engine.context(demand, (connection.peer.address, connection.peer.port, name))
+            await connection.start_tls(context, name, self._limit)
         except BadDemand as bad:
             self._log.warning(f"{relay}: {bad}")
             return False

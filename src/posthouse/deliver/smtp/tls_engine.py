@@ -12,9 +12,11 @@ from posthouse.system.key_files import KeyFile, KeyFiles
 from posthouse.system.log import DaemonLog
 from posthouse.system.tls import TrustStore, cipher_list, limit_protocols, parse_protocols
 from posthouse.system.tls_pairs import Pair, load_pairs, parse_pairs
+from posthouse.system.tls_resumption import ResumingContext
 
 _GRADES = ("high", "medium", "low", "export", "null")
-_MOST_CONTEXTS = 1000
+_MOST_CONTEXTS = 500
+Server = tuple[str, int, str]  # address, port, the name it is asked for
 
 
 class BadDemand(PosthouseError):
@@ -38,8 +40,10 @@ class TlsEngine:
         self._own: tuple[KeyFile, ...] | None = None
         self._pairs: list[Pair] = []
         self._stores: dict[tuple[str, ...], TrustStore] = {}
-        self._contexts: dict[tuple[object, ...], ssl.SSLContext] = {}
+        self._contexts: dict[tuple[object, ...], ResumingContext] = {}
         self._told = ""
+        is_wanted = settings.text(f"{prefix}_tls_session_cache_database")
+        self._session_life = settings.seconds(f"{prefix}_tls_session_cache_timeout") if is_wanted else 0
 
     async def is_ready(self) -> bool:
         """Whether there can be TLS at all. Where own keys or known authorities are no good, the log says so, once."""
@@ -95,18 +99,20 @@ class TlsEngine:
             consequence = lines.no_authorities(file, folder)
             raise _NoUse(lines.library_problem(str(error)), consequence, warns=False) from error
 
-    def context(self, demand: TlsDemand) -> ssl.SSLContext:
-        """Raises BadDemand, ValueError."""
-        key = (demand.protocols, demand.ciphers, demand.exclude)
-        context = self._contexts.get(key)
+    def context(self, demand: TlsDemand, server: Server) -> ResumingContext:
+        """For a connection to that server. Raises BadDemand, ValueError."""
+        key = (demand.protocols, demand.ciphers, demand.exclude, server if self._session_life else None)
+        context = self._contexts.pop(key, None)
         if context is None:
             if len(self._contexts) >= _MOST_CONTEXTS:
-                self._contexts.clear()
-            context = self._contexts[key] = self._make_context(demand)
+                del self._contexts[next(iter(self._contexts))]  # the one that nobody has used for longest
+            context = self._make_context(demand)
+        self._contexts[key] = context
         return context
 
-    def _make_context(self, demand: TlsDemand) -> ssl.SSLContext:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    def _make_context(self, demand: TlsDemand) -> ResumingContext:
+        context = ResumingContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.life = self._session_life
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         try:
             limit_protocols(context, parse_protocols(demand.protocols))

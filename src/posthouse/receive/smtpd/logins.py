@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import ipaddress
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING
 
 from posthouse.config.settings import Settings
 from posthouse.errors import LookupFailed
 from posthouse.lookup.match_list import AddressList, StringList
 from posthouse.sasl import open_login_service
-from posthouse.services.login import LoginDialogue, LoginPeer, Offer
+from posthouse.services.login import Answer, LoginDialogue, LoginPeer, Offer, Unavailable
 from posthouse.system.log import DaemonLog
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ FREE_FAILURES = 3  # failed logins of an address before answers come later and l
 LONGEST_DELAY_S = 15.0
 FORGET_AFTER_S = 600.0
 MOST_REMEMBERED = 10_000
+MOST_AT_ONCE = 100  # logins of an address that are being checked: whoever guesses does not keep others waiting
 
 
 class Logins:
@@ -42,6 +43,7 @@ class Logins:
         self.response_limit = settings.integer("smtpd_sasl_response_limit")
         self._words: dict[tuple[bool, tuple[Offer, ...]], tuple[str, ...]] = {}
         self._failures: dict[str, tuple[int, float]] = {}
+        self._under_way: dict[str, int] = {}
         self._next_warning = 0.0
 
     def is_open_to(self, session: Session) -> bool:
@@ -103,6 +105,20 @@ class Logins:
         if session.tls is None or not self._filter.contains("SCRAM-SHA-256-PLUS"):
             return {}
         return session.tls.found.channels
+
+    async def check(self, session: Session, ask: Callable[[], Awaitable[Answer]]) -> Answer:
+        """What ask() answers; without asking, that nobody knows, where too many of this client are being checked."""
+        network = _network(session.request.client_address)
+        count = self._under_way.get(network, 0)
+        if count >= MOST_AT_ONCE:
+            return Unavailable(f"{count} logins of this client are being checked already")
+        self._under_way[network] = count + 1
+        try:
+            return await ask()
+        finally:
+            self._under_way[network] -= 1
+            if not self._under_way[network]:
+                del self._under_way[network]
 
     def delay_after_failure(self, session: Session) -> float:
         """Seconds to wait before this failed login is answered: nothing at first, then more and more."""

@@ -81,8 +81,10 @@ class Attempt:
             return await self._conclude(Denied(INVALID_MECHANISM))
         if initial is not None and response is None:
             return await self._conclude(Denied("Invalid base64 data in initial response"))
-        self._dialogue = self._logins.dialogue(self._session)
-        return await self._conclude(await self._dialogue.begin(self._mechanism, response))
+        dialogue = self._dialogue = self._logins.dialogue(self._session)
+        return await self._conclude(
+            await self._logins.check(self._session, lambda: dialogue.begin(self._mechanism, response))
+        )
 
     async def go_on(self, line: bytes | None) -> Reply | None:
         """The client's answer to a challenge, without its line end; None for one that is too long."""
@@ -95,7 +97,8 @@ class Attempt:
         if response is None:
             self._dialogue.abandon()
             return await self._conclude(Denied("Invalid base64 data in continued response"))
-        return await self._conclude(await self._dialogue.go_on(response))
+        dialogue = self._dialogue
+        return await self._conclude(await self._logins.check(self._session, lambda: dialogue.go_on(response)))
 
     async def _conclude(self, found: Answer) -> Reply | None:
         session = self._session
