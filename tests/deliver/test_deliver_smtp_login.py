@@ -12,8 +12,10 @@ from posthouse.config.settings import from_text
 from posthouse.deliver.smtp.connection import connect
 from posthouse.deliver.smtp.login import SaslClient, without_secret
 from posthouse.deliver.smtp.peer import Peer
+from posthouse.errors import LookupFailed
 from posthouse.mail.outcome import Bounced, Deferred
 from posthouse.protocols.smtp_client import Features, ServerReply
+from posthouse.system.log import DaemonLog, MemorySink
 
 PASSWORDS = """smtp_sasl_password_maps = inline:{
  {mx.good.test = host:pass-word} {[mx.good.test]:587 = hop:pass-word} {ann@example.com = ann:pass-word}
@@ -22,6 +24,8 @@ smtp_sasl_auth_enable = yes
 smtp_sasl_security_options = noanonymous
 recipient_delimiter = +
 """
+HOST = "mx.good.test[127.0.0.1]"
+LEFT = "authentication mechanisms for this type of connection security"
 
 
 @contextlib.asynccontextmanager
@@ -56,8 +60,9 @@ async def server_that_says(*lines):
         await server.wait_closed()
 
 
-async def log_in(connection, more="", sender="", next_hop="good.test", prefix="smtp"):
-    return await SaslClient(from_text(PASSWORDS + more), prefix).log_in(connection, sender, next_hop)
+async def log_in(connection, more="", sender="", next_hop="good.test", log=None):
+    client = SaslClient(from_text(PASSWORDS + more), "smtp", DaemonLog("postfix/smtp", log or MemorySink()))
+    return await client.log_in(connection, sender, next_hop)
 
 
 def shown(line):
@@ -174,3 +179,40 @@ def test_a_server_that_repeats_the_password_does_not_get_it_into_the_log():
     said = without_secret(ServerReply(535, (f"535-no: pass-word {everything}", "535 cGFzcy13b3Jk")), "ann", "pass-word")
     assert said.said == "535-no: [...] [...] 535 [...]"
     assert without_secret(ServerReply(535, ("535 a wrong one",)), "ann", "a").said == "535 a wrong one"
+
+
+@pytest.mark.parametrize(
+    ("more", "text", "warning"),
+    [
+        (
+            "smtp_sasl_mechanism_filter = login\n",
+            f"SASL authentication failed: server {HOST} offered no compatible {LEFT}",
+            "offered no supported AUTH mechanisms: 'PLAIN'",
+        ),
+        (
+            "smtp_sasl_password_maps = static:{ :secret}\n",
+            "SASL authentication failed; cannot authenticate to server mx.good.test[127.0.0.1]: generic failure",
+            "SASL authentication failure: All-whitespace username.",
+        ),
+    ],
+)
+async def test_a_login_that_cannot_begin_lets_the_mail_wait_and_the_log_says_why(more, text, warning):
+    log = MemorySink()
+    async with server_that_says(b"250") as (connection, heard):
+        outcome = await log_in(connection, more, log=log)
+        assert heard == []
+    assert isinstance(outcome, Deferred)
+    assert (outcome.status.dsn, outcome.status.text) == ("4.7.0", text)
+    assert [line.endswith(warning) for line in log.lines] == [True]
+
+
+async def test_a_refusal_without_an_enhanced_code_has_none_of_ours():
+    async with server_that_says(b"503 already logged in") as (connection, _):
+        outcome = await log_in(connection)
+    assert (type(outcome), outcome.status.dsn) == (Deferred, "4.0.0")
+
+
+async def test_a_password_table_that_fails_is_for_the_agent_to_tell():
+    async with server_that_says(b"250") as (connection, _):
+        with pytest.raises(LookupFailed):
+            await log_in(connection, "smtp_sasl_password_maps = fail:down\n")

@@ -1,4 +1,4 @@
-"""Which fingerprints of a client's certificate a table is asked about, in which order (postconf(5), check_ccert_access)."""
+"""What a table is asked about a client's certificate, and in which order (postconf(5), check_ccert_access)."""
 
 from __future__ import annotations
 

@@ -16,8 +16,10 @@ from posthouse.lookup.match_list import MatchList
 from posthouse.mail.address import fold_address
 from posthouse.mail.outcome import Bounced, Deferred
 from posthouse.mail.status import Status
+from posthouse.maillog import smtp as lines
 from posthouse.protocols.sasl_client import Mechanism, choose_mechanism, make_mechanism
 from posthouse.protocols.smtp_client import ServerReply
+from posthouse.system.log import DaemonLog
 
 MAX_STEPS = 8
 
@@ -25,7 +27,8 @@ MAX_STEPS = 8
 class SaslClient:
     """Logins of one smtp or lmtp service."""
 
-    def __init__(self, settings: Settings, prefix: str) -> None:
+    def __init__(self, settings: Settings, prefix: str, log: DaemonLog) -> None:
+        self._log = log
         self.enabled = settings.flag(f"{prefix}_sasl_auth_enable")
         self._passwords = open_maps(settings, f"{prefix}_sasl_password_maps")
         self.by_sender = settings.flag("smtp_sender_dependent_authentication") and prefix == "smtp"
@@ -42,23 +45,30 @@ class SaslClient:
         self._limit = settings.seconds(f"{prefix}_{'lhlo' if prefix == 'lmtp' else 'helo'}_timeout")
 
     async def log_in(self, connection: Connection, sender: str, next_hop: str) -> Deferred | Bounced | None:
-        """None when logged in, or when there is nothing to log in with; else why not."""
+        """None when logged in, or when there is nothing to log in with; else why not. Raises LookupFailed."""
         peer, offered = connection.peer, connection.features.auth
         if not offered:
             return None
-        try:
-            secret = await self._password(sender, peer.name, next_hop)
-            allowed = [word for word in offered if not self._has_filter or await self._filter.matches(word.lower())]
-        except LookupFailed as error:
-            return Deferred(Status("4.7.0", 0, f"SASL authentication failed: {error}"), peer.relay, peer.name)
+        secret = await self._password(sender, peer.name, next_hop)
         if secret is None:
             return None
+        allowed = [word for word in offered if not self._has_filter or await self._filter.matches(word.lower())]
+        if not allowed:
+            self._log.warning(lines.no_mechanism_left(peer.relay.lower(), offered))
+            return Deferred(Status("4.7.0", 0, lines.nothing_compatible(peer.shown)), peer.relay, peer.name)
         user, _, password = secret.partition(":")
         options = self._options[2 if connection.is_verified else 1 if connection.tls is not None else 0]
         name = choose_mechanism(allowed, options)
-        if not name:
-            return self._failed(connection, "cannot authenticate to server {}: no mechanism available")
-        mechanism = make_mechanism(name, user, password, lambda: secrets.token_urlsafe(18))
+        if not name or not user.strip():
+            self._log.warning(lines.login_not_begun("All-whitespace username." if name else "No worthy mechs found"))
+            why = "generic failure" if name else "no mechanism available"
+            return self._failed(connection, f"cannot authenticate to server {{}}: {why}")
+        return await self._ask(connection, make_mechanism(name, user, password, _nonce), user, password)
+
+    async def _ask(
+        self, connection: Connection, mechanism: Mechanism, user: str, password: str
+    ) -> Deferred | Bounced | None:
+        peer = connection.peer
         try:
             reply = await self._dialogue(connection, mechanism)
         except (ConnectionLost, TimedOut) as error:
@@ -93,7 +103,7 @@ class SaslClient:
     def _failed(self, connection: Connection, words: str, reply: ServerReply | None = None) -> Deferred | Bounced:
         peer = connection.peer
         text = f"SASL authentication failed; {words.format(peer.shown)}" if "{}" in words else words
-        detail = reply.dsn[2:] if reply and reply.dsn else "7.0"
+        detail = "7.0" if reply is None else reply.dsn[2:] or "0.0"
         if reply is not None and reply.is_permanent and not self._soft:
             return Bounced(Status(f"5.{detail}", reply.code, text), peer.relay, peer.name, f"smtp; {reply.said}")
         diagnostic = f"smtp; {reply.said}" if reply else ""
@@ -119,6 +129,10 @@ def without_secret(reply: ServerReply, user: str, password: str) -> ServerReply:
     for secret in plain if len(password) > 3 else plain[2:]:
         lines = [line.replace(secret, "[...]") for line in lines]
     return replace(reply, lines=tuple(lines))
+
+
+def _nonce() -> str:
+    return secrets.token_urlsafe(18)
 
 
 def _encode(data: bytes) -> str:
