@@ -16,6 +16,7 @@ from posthouse.policy.search_order import CERTIFICATE, PUBLIC_KEY, table_with_or
         ("{ hash:/x }", "hash:/x", (CERTIFICATE, PUBLIC_KEY)),
         ("{ hash:/x, { search_order = pubkey_fingerprint } }", "hash:/x", (PUBLIC_KEY,)),
         ("{hash:/x {search_order=pubkey_fingerprint,cert_fingerprint}}", "hash:/x", (PUBLIC_KEY, CERTIFICATE)),
+        ("{ hash:/x, search_order=pubkey_fingerprint }", "hash:/x", (PUBLIC_KEY,)),
         ("{ inline:{ {a = OK} }, { search_order = cert_fingerprint } }", "inline:{ {a = OK} }", (CERTIFICATE,)),
     ],
 )  # fmt: skip

@@ -18,7 +18,7 @@ def table_with_order(argument: str) -> tuple[str, tuple[str, ...]]:
     order: tuple[str, ...] = USUAL_ORDER
     for attribute in attributes:
         name, equal, value = without_braces(attribute).partition("=")
-        if not equal or not attribute.startswith("{"):
+        if not equal:
             raise ConfigError(f"malformed map attribute in '{argument}': 'missing '=' after attribute name'")
         if name.strip() != "search_order":
             raise ConfigError(f"unknown map attribute in '{argument}': '{name.strip()}'")
