@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 _ENCODING = re.compile(rb"^content-transfer-encoding:[^\n]*\n(?:[ \t][^\n]*\n)*", re.IGNORECASE | re.MULTILINE)
+_WIDE = re.compile(rb"^content-transfer-encoding:[ \t]*(?:8bit|binary)\b", re.IGNORECASE | re.MULTILINE)
 _TYPE = re.compile(
     rb"^content-type:[ \t\r\n]*([a-z0-9!#$&^_.+-]+)/([^;\s]*)((?:[^\n]|\n[ \t])*)", re.IGNORECASE | re.MULTILINE
 )
@@ -14,8 +15,11 @@ _LINE_LIMIT = 76
 
 
 def downgrade(header: bytes, body: bytes, depth: int = 0) -> tuple[bytes, bytes]:
-    """The entity with its 8-bit parts encoded; header without, body with the blank line between them."""
-    if body.isascii() or depth > MAX_DEPTH:
+    """The entity with its 8-bit parts encoded, also those that only say they are; header without, body with the blank
+    line between them.
+    """
+    is_wide = not body.isascii() or _WIDE.search(header) is not None
+    if depth > MAX_DEPTH or not (is_wide or _WIDE.search(body)):
         return header, body
     blank, text = (b"\n", body[1:]) if body.startswith(b"\n") else (b"", body)
     kind = _TYPE.search(header)
@@ -24,11 +28,18 @@ def downgrade(header: bytes, body: bytes, depth: int = 0) -> tuple[bytes, bytes]
         boundary = _BOUNDARY.search(kind[3])
         name = (boundary[1] or boundary[2] or b"") if boundary else b""
         if name:
-            return _set_encoding(header, b"7bit"), blank + _multipart(text, name, depth)
+            return _whole(header, is_wide=is_wide), blank + _multipart(text, name, depth)
     if major == b"message" and minor in (b"rfc822", b"global"):
         inner = _split(text)
-        return _set_encoding(header, b"7bit"), blank + b"".join(downgrade(*inner, depth + 1))
+        return _whole(header, is_wide=is_wide), blank + b"".join(downgrade(*inner, depth + 1))
+    if not is_wide:
+        return header, body
     return _set_encoding(header, b"quoted-printable"), blank + quoted_printable(text)
+
+
+def _whole(header: bytes, *, is_wide: bool) -> bytes:
+    """The header of an entity that is made of others."""
+    return _set_encoding(header, b"7bit") if is_wide else header
 
 
 def _split(entity: bytes) -> tuple[bytes, bytes]:
