@@ -15,14 +15,14 @@ from posthouse.mail.outcome import Bounced, Deferred, Sent
 from posthouse.mail.status import Status
 from posthouse.services.delivery import Result
 from posthouse.services.house import House
-from posthouse.services.intake import Accepted
+from posthouse.services.intake import Accepted, Discarded
 from posthouse.services.verifying import Reachability
 from posthouse.system.log import MemorySink
 
 
 class Intake:
     def __init__(self, answer=None):
-        self.taken, self.answer, self.verifier = [], answer, None
+        self.taken, self.answer, self.verifier, self.discards = [], answer, None, False
 
     def new_queue_id(self):
         return f"AB{len(self.taken)}"
@@ -32,7 +32,7 @@ class Intake:
         if self.answer:
             message = QueuedMessage(submission.queue_id, 0.0, submission.envelope, submission.content, 0)
             asyncio.get_running_loop().call_soon(self.verifier.report, message, [Result(0, self.answer)])
-        return Accepted(submission.queue_id)
+        return Discarded(submission.queue_id) if self.discards else Accepted(submission.queue_id)
 
 
 @pytest.fixture
@@ -106,3 +106,10 @@ async def test_one_good_recipient_of_an_alias_is_enough(verifier_for):
     message = QueuedMessage("AB0", 0.0, Envelope("", recipients), Content(b"", b""), 0)
     verifier.report(message, [Result(0, GONE), Result(1, GOOD)])
     assert (await asked).reachability is Reachability.REACHABLE
+
+
+async def test_an_alias_that_cleanup_knows_to_have_several_members_is_good(verifier_for):
+    intake = Intake()
+    verifier = verifier_for(intake)
+    intake.discards = True
+    assert (await verifier.verify("two@b.test")).text == "aliased to multiple recipients"

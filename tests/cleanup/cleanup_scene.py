@@ -6,7 +6,7 @@ from posthouse.cleanup.service import CleanupService
 from posthouse.config.master_cf import Service
 from posthouse.config.settings import load
 from posthouse.mail.content import Content
-from posthouse.mail.envelope import Envelope, Origin, Recipient
+from posthouse.mail.envelope import Envelope, Origin, Recipient, Trace
 from posthouse.rewrite.trivial_rewrite import TrivialRewrite
 from posthouse.services.house import House
 from posthouse.services.intake import Submission
@@ -33,12 +33,13 @@ class Scene:
         service = Service("cleanup", "unix", False, False, False, 0, False, 0, "cleanup")
         self.cleanup = CleanupService(service, self.settings, self.house)
 
-    async def take(self, text, *, sender="friend@sender.test", to=("out@remote.test",), context="", **submission):
+    async def take(self, text, *, sender="friend@sender.test", to=("out@remote.test",), context="", **more):
         header, _, body = text.partition("\n\n")
         recipients = tuple(r if isinstance(r, Recipient) else Recipient(r) for r in to)
-        envelope = Envelope(sender, recipients, origin=ORIGIN, rewrite_context=context)
+        trace = more.pop("trace", Trace.NONE)
+        envelope = Envelope(sender, recipients, origin=ORIGIN, rewrite_context=context, trace=trace)
         content = Content(f"{header}\n".encode(), f"\n{body}".encode())
-        return await self.cleanup.make_fit(Submission(envelope, content, 1795363976.0, "QID", **submission))
+        return await self.cleanup.make_fit(Submission(envelope, content, 1795363976.0, "QID", **more))
 
     @property
     def log(self):

@@ -7,7 +7,7 @@ import pytest
 
 from cleanup.cleanup_scene import Scene, addresses
 from posthouse.mail.content import Content, FilePart
-from posthouse.mail.envelope import Envelope, Notify, Recipient
+from posthouse.mail.envelope import Envelope, Notify, Recipient, Trace
 from posthouse.services.intake import Discarded, Refused, Skip, Submission
 
 
@@ -255,6 +255,20 @@ async def test_redirect_replaces_all_recipients(tmp_path):
     assert message.envelope.recipients[0].original == "a@x.test"
 
 
+async def test_redirected_mail_sees_no_filter_and_names_the_first_recipient_in_the_order_of_domains(tmp_path):
+    scene = Scene(tmp_path, "header_checks = static:{FILTER smtp:[192.0.2.9]}\n")
+    message = await scene.take("Subject: x\n\n", to=("z@b.test", "b@a.test", "A@a.test"), redirect="c@example.org")
+    assert (message.envelope.content_filter, message.envelope.recipients[0].original) == ("", "A@a.test")
+
+
+async def test_a_probe_of_an_alias_with_several_members_is_answered_at_once(tmp_path):
+    scene = Scene(tmp_path, "virtual_alias_maps = inline:{ {two@example.com=a@x.test,b@x.test} }\n")
+    taken = await scene.take("Subject: x\n\n", to=("two@example.com",), trace=Trace.PROBE)
+    assert isinstance(taken, Discarded)
+    assert "to=<two@example.com>, relay=none," in scene.log[0]
+    assert scene.log[0].endswith("dsn=2.0.0, status=deliverable (aliased to multiple recipients)")
+
+
 async def test_what_is_no_field_begins_the_body_however_large_the_mail_is(tmp_path):
     scene = Scene(tmp_path)
     spool = tmp_path / "spool"
@@ -266,3 +280,18 @@ async def test_what_is_no_field_begins_the_body_however_large_the_mail_is(tmp_pa
         found = message.content.body
         assert message.content.header == b"Subject: x\n"
         assert (found if isinstance(found, bytes) else _read(found.path)) == b"\nno field\n\nrest\n"
+
+
+@pytest.mark.parametrize(("written", "printed"), [
+    ("x@a.test, bob", "x@a.test, bob@example.com"),
+    ("bob, x@a.test", "bob@example.com, x@a.test"),
+    ("X Y <x@a.test>,\n\ty@b.test, bob", "X Y <x@a.test>, y@b.test, bob@example.com"),
+])  # fmt: skip
+async def test_each_address_of_a_list_is_completed_wherever_it_stands(tmp_path, written, printed):
+    message = await Scene(tmp_path).take(f"To: {written}\n\n", context="local")
+    assert f"To: {printed}\n".encode() in message.content.header
+
+
+async def test_mail_to_nobody_goes_to_the_null_address_recipient(tmp_path):
+    message = await Scene(tmp_path).take("Subject: x\n\n", to=("",))
+    assert addresses(message) == ["MAILER-DAEMON@example.com"]

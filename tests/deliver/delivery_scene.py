@@ -33,7 +33,7 @@ class Rewriter:
     async def rewrite(self, context: str, address: str) -> str:
         return address if "@" in address or not address else f"{address}@{self.hostname}"
 
-    async def resolve(self, sender: str, address: str) -> Resolution:
+    async def resolve(self, sender: str, address: str, *, probe=False) -> Resolution:
         domain = address.rpartition("@")[2]
         transport = "local" if domain == self.hostname else "smtp"
         return Resolution(transport, domain, address, AddressClass.LOCAL)

@@ -146,7 +146,7 @@ async def test_commands_are_told_of_the_message(local, place):
         ),
         (
             "/no/such y",
-            "4.3.0 temporary failure. Command output: local: fatal: pipe_command: execvp /no/such: No such file or directory ",
+            "4.3.0 temporary failure. Command output: local: fatal: execvp /no/such: No such file or directory ",
         ),
     ],
 )

@@ -37,13 +37,14 @@ class Zone:
 class TlsServer(threading.Thread):
     """A server in a thread with blocking sockets: STARTTLS, AUTH, one message a connection."""
 
-    def __init__(self, pair=None, offers=("STARTTLS",), after=(), replies=None, garbage=False):
+    def __init__(self, pair=None, offers=("STARTTLS",), after=(), replies=None, garbage=False, go="220 go"):
         super().__init__(daemon=True)
         import socket
 
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         self.pair, self.offers, self.after, self.replies, self.garbage = pair, offers, after, replies or {}, garbage
+        self.go = go
         self.commands, self.messages = [], 0
 
     def run(self):
@@ -80,7 +81,7 @@ class TlsServer(threading.Thread):
                 words = ["sink", *(self.after if secure else self.offers)]
                 say("\r\n".join(f"250{' ' if w is words[-1] else '-'}{w}" for w in words))
             elif verb == "STARTTLS":
-                say("220 go")
+                say(self.go)
                 if self.garbage:
                     connection.sendall(b"this is no TLS\r\n")
                     return
@@ -210,6 +211,15 @@ def test_a_broken_handshake_lets_old_mail_go_in_clear(send):
     outcome, _ = send(server, waited=400.0, smtp_tls_security_level="may")
     assert isinstance(outcome, Sent)
     assert server.messages == 1
+
+
+def test_what_somebody_has_put_behind_the_reply_to_starttls_is_no_reply_under_tls(send, pki):
+    server = TlsServer(
+        pki["good"], after=("SIZE",), go="220 go\r\n250-mx.good.test\r\n250 AUTH PLAIN\r\n554 no\r\n554 no"
+    )
+    outcome, _ = send(server, smtp_tls_security_level="verify")
+    assert isinstance(outcome, Sent)
+    assert [command.split()[0] for command in server.commands][:4] == ["EHLO", "STARTTLS", "EHLO", "MAIL"]
 
 
 def test_a_password_never_goes_in_clear_because_tls_failed(send, tmp_path):

@@ -167,3 +167,60 @@ async def test_a_class_from_a_table_refuses_whom_the_table_was_asked_about(open_
         f"{classes}smtpd_recipient_restrictions = warn_if_reject {table} static:closed, {table} static:closed\n"
     )
     assert await door.reply("ok@example.org") == refusal
+
+
+async def test_a_table_may_not_name_a_table(open_door):
+    door = open_door("smtpd_recipient_restrictions = check_recipient_access static:{check_sender_access hash:/x}\n")
+    assert await door.reply("ok@example.org") == "451 4.3.5 Server configuration error"
+    assert "define a restriction class and specify its name instead." in door.warnings[-1]
+
+
+async def test_a_table_that_leads_back_to_itself_is_a_configuration_error(open_door):
+    lists = "smtpd_restriction_classes = again\nagain = check_recipient_access static:again\n"
+    door = open_door(lists + "smtpd_recipient_restrictions = check_recipient_access static:again\n")
+    assert await door.reply("ok@example.org") == "451 4.3.5 Server configuration error"
+    assert door.warnings[-1].endswith("access table static:again entry again causes unreasonable recursion")
+
+
+async def test_what_stands_after_check_relay_domains_is_ignored_with_a_warning(open_door):
+    door = open_door("mydestination = example.org\nsmtpd_recipient_restrictions = check_relay_domains, reject\n")
+    await door.rcpt("postmaster@example.org")
+    assert "restriction `reject' after `check_relay_domains' is ignored" in "\n".join(door.warnings)
+
+
+async def test_a_list_reply_with_an_unknown_name_makes_mail_wait(open_door):
+    settings = "default_rbl_reply = $rbl_code $nonsense\nsmtpd_recipient_restrictions = reject_rbl_client rbl.test\n"
+    door = open_door(settings, ["7.100.51.198.rbl.test A 127.0.0.2"])
+    assert await door.reply("ok@example.org") == "451 4.3.5 Server configuration error"
+    assert 'unknown macro name "nonsense" in expansion request' in "\n".join(door.warnings)
+
+
+async def test_hold_is_said_once_in_a_transaction(open_door):
+    door = open_door("smtpd_recipient_restrictions = check_recipient_access static:HOLD\n")
+    request = door.request(recipient="a@example.org")
+    assert [note.kind for note in (await door.gate.rcpt(request)).notes] == ["hold"]
+    assert (await door.gate.rcpt(request)).notes == ()
+    await door.gate.mail(request)
+    assert (await door.gate.rcpt(request)).actions == (Action(Effect.HOLD),)
+
+
+async def test_a_table_that_has_nothing_to_say_is_no_answer_and_the_log_says_so(open_door):
+    door = open_door("smtpd_recipient_restrictions = check_recipient_access static:{ }, reject\n")
+    assert (await door.reply("ok@example.org")).startswith("554 5.7.1")
+    assert "has empty value" in door.warnings[-1]
+
+
+async def test_an_unknown_alias_is_refused_with_its_own_code(open_door):
+    settings = "virtual_alias_domains = alias.test\nunknown_virtual_alias_reject_code = 561\n"
+    door = open_door(settings + "smtpd_relay_restrictions =\nsmtpd_recipient_restrictions = permit\n")
+    assert (await door.reply("x@alias.test")).startswith(
+        "561 5.1.1 <x@alias.test>: Recipient address rejected: User unk"
+    )
+
+
+async def test_logins_are_not_compared_where_nobody_can_log_in_and_the_log_says_so(open_door):
+    door = open_door("smtpd_recipient_restrictions = reject_sender_login_mismatch, permit\n")
+    await door.rcpt("ok@example.org")
+    text = "\n".join(door.warnings)
+    assert "`reject_authenticated_sender_login_mismatch' ignored: no SASL support" in text
+    assert "`reject_unauthenticated_sender_login_mismatch' ignored: no SASL support" in text

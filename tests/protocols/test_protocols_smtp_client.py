@@ -76,5 +76,5 @@ def test_long_lines_are_broken_with_a_space():
 
 
 def test_text_for_parameters_is_encoded():
-    assert xtext("a+b=c é") == "a+2Bb+3Dc+20+E9"
+    assert xtext("a+b=c é") == "a+2Bb+3Dc+20+C3+A9"
     assert xforward_text("") == "[UNAVAILABLE]"

@@ -66,7 +66,7 @@ class Rewriter:
     async def rewrite(self, context: str, address: str) -> str:
         return address
 
-    async def resolve(self, sender: str, address: str) -> Resolution:
+    async def resolve(self, sender: str, address: str, *, probe=False) -> Resolution:
         domain = address.rpartition("@")[2]
         if domain == "bad.test":
             return Resolution("error", domain, address, AddressClass.DEFAULT, error="5.1.3 bad address syntax")

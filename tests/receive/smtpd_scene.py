@@ -33,6 +33,7 @@ class FakeGate:
 
     verdicts: dict[str, Verdict] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
+    seen_recipients: dict[str, str | None] = field(default_factory=dict)
 
     async def _ask(self, stage, key=""):
         self.asked.append(stage)
@@ -54,9 +55,11 @@ class FakeGate:
         return await self._ask("rcpt", request.recipient)
 
     async def data(self, request):
+        self.seen_recipients["data"] = request.recipient
         return await self._ask("data")
 
     async def end_of_data(self, request):
+        self.seen_recipients["end_of_data"] = request.recipient
         return await self._ask("end_of_data")
 
     async def vrfy(self, request):

@@ -417,3 +417,26 @@ async def test_who_sends_all_and_shuts_its_side_is_answered_and_then_let_go(tmp_
         assert await client.reply() == "EOF"
         await scene.log("lost connection after RCPT from")
         await scene.log("disconnect from")
+
+
+async def test_words_that_do_nothing_are_not_counted_and_open_brackets_are_no_address(tmp_path):
+    async with Scene(tmp_path, "smtpd_noop_commands = PING\nsmtpd_helo_required = yes\n") as scene:
+        client = await scene.client()
+        await client.play(
+            GREETING + "C: PING\nS: 250 2.0.0 Ok\nC: VRFY <x@example.org>\nS: 252 2.0.0 <x@example.org>\n"
+            "C: XCLIENT\nS: 501 5.5.4 Syntax: XCLIENT attribute=value...\n"
+            "C: XFORWARD\nS: 501 5.5.4 Syntax: XFORWARD attribute=value...\nC: HELO x\nS: 250 mail.example.com\n"
+            "C: MAIL FROM:<a@b.test\nS: 501 5.1.7 Bad sender address syntax\n"
+            "C: MAIL FROM:<a@b.test>SIZE=5\nS: 501 5.1.7 Bad sender address syntax\n"
+            "C: QUIT\nS: 221 2.0.0 Bye\nS: EOF"
+        )
+        await scene.log("Illegal address syntax from unknown[127.0.0.1] in MAIL command: <a@b.test>SIZE=5")
+        assert not any("command: <a@b.test\n" in f"{line}\n" for line in scene.sink.lines)
+        await scene.log("helo=1 xclient=0/1 xforward=0/1 mail=0/2 vrfy=1 quit=1 commands=3/7")
+
+
+async def test_a_single_recipient_is_known_to_the_restrictions_after_it(tmp_path):
+    async with Scene(tmp_path) as scene:
+        client = await scene.client()
+        await client.play(TO_DATA + "C: text\nC: .\nS: 250 2.0.0 Ok: queued as Q1\n")
+        assert scene.gate.seen_recipients == {"data": "x@example.org", "end_of_data": "x@example.org"}

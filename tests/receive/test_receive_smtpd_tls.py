@@ -4,8 +4,10 @@ import asyncio
 import base64
 import os
 import re
+import shutil
 import socket
 import ssl
+import subprocess
 
 import pytest
 from cryptography.hazmat.primitives import hashes
@@ -398,6 +400,8 @@ def scram_plus(port, context, binding, *, other_binding=b""):
         tls.do_handshake()
         if binding == "tls-exporter":
             data = tls.export_keying_material(b"EXPORTER-Channel-Binding", 32, b"")
+        elif binding == "tls-unique":
+            data = tls.get_finished()
         else:
             data = tls.get_peer_certificate(as_cryptography=True).fingerprint(hashes.SHA256())
         heard = b""
@@ -420,8 +424,16 @@ def scram_plus(port, context, binding, *, other_binding=b""):
         return answer
 
 
-@pytest.mark.parametrize("version", ["TLSv1.2", "TLSv1.3"])
-@pytest.mark.parametrize("binding", ["tls-exporter", "tls-server-end-point"])
+@pytest.mark.parametrize(
+    ("version", "binding"),
+    [
+        ("TLSv1.2", "tls-unique"),
+        ("TLSv1.2", "tls-exporter"),
+        ("TLSv1.2", "tls-server-end-point"),
+        ("TLSv1.3", "tls-exporter"),
+        ("TLSv1.3", "tls-server-end-point"),
+    ],
+)
 async def test_a_login_bound_to_its_connection(tmp_path, issued, version, binding):
     (tmp_path / "logins").write_text(f"joe:{hash_password('secret', 'SCRAM-SHA-256')}\n")
     sasl = f"smtpd_sasl_auth_enable = yes\nsmtpd_sasl_type = posthouse\nsmtpd_sasl_path = {tmp_path}/logins\n"
@@ -431,3 +443,18 @@ async def test_a_login_bound_to_its_connection(tmp_path, issued, version, bindin
         assert said == "235 2.7.0 Authentication successful"
         said = await asyncio.to_thread(scram_plus, scene.port, context, binding, other_binding=b"of another connection")
         assert said == "535 5.7.8 Error: authentication failed: SCRAM: channel binding does not match"
+
+
+@pytest.mark.skipif(not shutil.which("gsasl"), reason="needs gsasl")
+@pytest.mark.parametrize("version", ["TLSv1.2", "TLSv1.3"])
+async def test_gnu_sasl_logs_in_bound_to_its_connection(tmp_path, issued, version):
+    own = {"here": certificates.make(tmp_path, "here", "localhost", issuer=issued["ca"])}
+    (tmp_path / "logins").write_text(f"joe:{hash_password('secret', 'SCRAM-SHA-256')}\n")
+    sasl = f"smtpd_sasl_auth_enable = yes\nsmtpd_sasl_type = posthouse\nsmtpd_sasl_path = {tmp_path}/logins\n"
+    words = ["gsasl", "--smtp", "--mechanism=SCRAM-SHA-256-PLUS", "--authentication-id=joe", "--password=secret"]
+    async with Scene(tmp_path, f"{keys(own, 'here')}{sasl}smtpd_tls_protocols = {version}\n") as scene:
+        words += [f"--x509-ca-file={issued['ca'].certificate}", "localhost", str(scene.port)]
+        done = await asyncio.to_thread(
+            subprocess.run, words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert "235 2.7.0 Authentication successful" in done.stdout + done.stderr

@@ -107,3 +107,8 @@ async def test_scram_is_offered_where_it_works_for_everybody(tmp_path):
     assert await scram(service, "secret", "nobody") == Denied("authentication failure", "nobody")
     assert await service.dialogue(PEER).begin("PLAIN", b"\0joe\0secret") == Granted("joe")
     await service.close()
+
+
+def test_clients_of_cyrus_sasl_can_compute_new_scram_keys():
+    count = hash_password("secret", "SCRAM-SHA-256").removeprefix("{SCRAM-SHA-256}").split(",")[0]
+    assert 4096 <= int(count) <= 65_536

@@ -94,7 +94,7 @@ def test_or_such_mail_is_held_until_somebody_has_looked_at_it(house):
 
 def test_a_login_that_sends_too_much_is_stopped_without_a_bounce(house):
     configured(
-        house, "posthouse_sasl_login_message_rate_limit = 2", "anvil_rate_time_unit = 300s", "posthouse_workers = 1"
+        house, "posthouse_sasl_login_message_rate_limit = 2", "anvil_rate_time_unit = 300s", "posthouse_workers = 2"
     )
     for number in range(3):
         submit(house, f"mail {number}")

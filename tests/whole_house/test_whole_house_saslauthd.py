@@ -57,7 +57,7 @@ def test_who_is_known_to_saslauthd_may_send(house, imap, mechanism):
         client.auth(mechanism, getattr(client, f"auth_{mechanism.lower()}"))
         client.sendmail("joe@example.org", "info@example.org", f"Subject: asked by {mechanism}\r\n\r\ntext\r\n")
     house.arrived(f"asked by {mechanism}")
-    assert f"sasl_method={mechanism}, sasl_username=joe" in house.log
+    until(lambda: f"sasl_method={mechanism}, sasl_username=joe" in house.log)
     assert any("LOGIN" in words and "joe" in words for words in imap.asked)
 
 

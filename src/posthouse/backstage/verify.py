@@ -21,7 +21,7 @@ from posthouse.mail.message import QueuedMessage
 from posthouse.mail.outcome import Bounced, Deferred, Sent
 from posthouse.services.delivery import Result
 from posthouse.services.house import House
-from posthouse.services.intake import Accepted, Skip, Submission
+from posthouse.services.intake import Accepted, Discarded, Skip, Submission
 from posthouse.services.verifying import Reachability, Verified
 from posthouse.system.dates import mail_date
 
@@ -148,7 +148,9 @@ class AddressVerifier:
                 skip=Skip.HEADER_BODY_CHECKS | Skip.MILTERS,
             )
         )
-        if not isinstance(taken, Accepted):
+        if isinstance(taken, Discarded):  # cleanup knows it already: an alias of several recipients
+            self._learn(address, Verified(Reachability.REACHABLE, "2.0.0", "aliased to multiple recipients"))
+        elif not isinstance(taken, Accepted):
             self._probes.pop(key, None)
             return None
         return probe

@@ -88,20 +88,30 @@ class BounceService:
             if self._house.probed is not None:
                 self._house.probed(message, results)
             return []
-        if not sender or not results:
-            return []
         if trace & (Trace.REPORT_ONLY | Trace.REPORT_DELIVERY):
             kind = "probe" if trace & Trace.REPORT_ONLY else ""
-            entries = [self._entry(message, result, self._traced_action(result, kind)) for result in results]
-            return await self._make(Notice(sender, "", self._templates["verify"], message, entries, with_body=False))
-        told = [
+            told = [self._traced(message, result, kind) for result in results if not result.unlogged]
+            if not kind:
+                told += self._successes(message, results)
+            template = self._templates["verify"]
+        else:
+            told, template = self._successes(message, results), self._templates["success"]
+        if not sender and told:
+            self._log.info(lines.nobody_to_tell(message.queue_id))
+        if not sender or not told:
+            return []
+        return await self._make(Notice(sender, "", template, message, told, with_body=False))
+
+    def _traced(self, message: QueuedMessage, result: Result, kind: str) -> report.Entry:
+        return replace(self._entry(message, result, self._traced_action(result, kind)), traced=True)
+
+    def _successes(self, message: QueuedMessage, results: list[Result]) -> list[report.Entry]:
+        """Of the recipients whose NOTIFY asks for it."""
+        return [
             self._entry(message, result, report.action_of(result.outcome))
             for result in results
-            if isinstance(result.outcome, Sent)
-            and not result.outcome.dsn_passed
-            and self._asked_success(message, result)
+            if self._asked_success(message, result)
         ]
-        return await self._make(Notice(sender, "", self._templates["success"], message, told, with_body=False))
 
     def _traced_action(self, result: Result, kind: str) -> str:
         if kind:

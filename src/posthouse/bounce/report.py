@@ -15,13 +15,14 @@ INDENT = "    "
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One recipient in a report. action is RFC 3464's ("failed", "delayed", "delivered", "relayed", "expanded") or, for
-    sendmail -bv, "deliverable" or "undeliverable". retry_until is a mail date or "".
+    sendmail -bv, "deliverable" or "undeliverable". retry_until is a mail date or "". traced: -bv or -v asked for it.
     """
 
     recipient: Recipient
     outcome: Outcome
     action: str
     retry_until: str = ""
+    traced: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ def wrap(text: str) -> str:
     """The words of a line in lines of at most 79 columns, those after the first indented by four."""
     lines: list[str] = []
     line = ""
-    for word in text.split(" "):
+    for word in text.rstrip(" ").split(" "):
         if line.strip() and len(line) + 1 + len(word) > LINE_LENGTH:
             lines.append(line)
             line = INDENT + word
@@ -80,9 +81,9 @@ def action_of(outcome: Outcome) -> str:
 
 def reason_of(entry: Entry) -> str:
     """What the reader is told about a recipient; success names the way it went."""
-    text = entry.outcome.status.text
-    is_plain = entry.action in ("failed", "delayed", "expanded")
-    return text if is_plain else f"delivery via {entry.outcome.relay}: {text}"
+    text, relay = entry.outcome.status.text, entry.outcome.relay
+    is_plain = entry.action in ("failed", "delayed") and not entry.traced
+    return text if is_plain or relay == "none" else f"delivery via {relay}: {text}"
 
 
 def notice_line(entry: Entry) -> str:
@@ -91,20 +92,18 @@ def notice_line(entry: Entry) -> str:
     name = f"<{quote_address(recipient.address)}>" if recipient.address else '<""@>'
     if recipient.original and recipient.original.lower() != recipient.address.lower():
         name += f" (expanded from <{quote_address(recipient.original)}>)"
-    return wrap(printable(f"{name}: {reason_of(entry)}"))
+    return wrap(printable(f"{name}: {reason_of(entry)}".rstrip()))
 
 
 def status_fields(entry: Entry, *, smtputf8: bool) -> str:
     """The fields about one recipient for programs (RFC 3464, 2.3)."""
     recipient, outcome = entry.recipient, entry.outcome
     address_type = "utf-8" if smtputf8 and not recipient.address.isascii() else "rfc822"
-    original = recipient.orcpt or f"rfc822;{recipient.original or recipient.address}"
-    lines = [
-        f"Final-Recipient: {address_type}; {quote_address(recipient.address)}",
-        f"Original-Recipient: {printable(original)}",
-        f"Action: {entry.action}",
-        f"Status: {outcome.status.dsn}",
-    ]
+    original = recipient.orcpt or (f"rfc822;{recipient.original}" if recipient.original else "")
+    lines = [f"Final-Recipient: {address_type}; {quote_address(recipient.address)}"]
+    if original:
+        lines.append(f"Original-Recipient: {printable(original)}")
+    lines += [f"Action: {entry.action}", f"Status: {outcome.status.dsn}"]
     if outcome.remote_mta:
         lines.append(f"Remote-MTA: dns; {outcome.remote_mta}")
     lines.append(wrap(f"Diagnostic-Code: {printable(_diagnostic(entry))}"))

@@ -62,4 +62,5 @@ async def _look_up(work: Work, maps: Maps, name: str, address: str) -> str:
 
 async def _add(work: Work, bcc: str, add: AddRecipient) -> None:
     """Nobody is told when a BCC fails."""
-    await add(work, Recipient(bcc, notify=Notify.NEVER))
+    original = await work.rewriter.rewrite("local", bcc)
+    await add(work, Recipient(bcc, original=original, notify=Notify.NEVER))

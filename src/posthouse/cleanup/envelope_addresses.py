@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 from posthouse.cleanup.bcc import add_recipient_bcc, add_sender_bcc
@@ -9,7 +10,10 @@ from posthouse.cleanup.canonical import map_to_canonical
 from posthouse.cleanup.masquerade import masquerade
 from posthouse.cleanup.virtual_alias import expand_aliases
 from posthouse.cleanup.work import Work
-from posthouse.mail.envelope import Notify, Recipient
+from posthouse.mail.envelope import Notify, Recipient, Trace
+from posthouse.mail.outcome import Sent
+from posthouse.mail.status import Status
+from posthouse.maillog import delivery
 
 
 async def rewrite_sender(work: Work) -> None:
@@ -35,7 +39,7 @@ async def take_recipients(work: Work) -> None:
 async def add_recipient(work: Work, recipient: Recipient) -> None:
     """One recipient: rewritten, and then expanded."""
     original = recipient.original or recipient.address
-    address = await work.rewriter.rewrite("local", recipient.address)
+    address = await work.rewriter.rewrite("local", recipient.address or work.rules.null_recipient)
     if work.maps_addresses:
         address = await map_to_canonical(work, address, "envelope_recipient")
         address = masquerade(work, address, "envelope_recipient")
@@ -43,12 +47,24 @@ async def add_recipient(work: Work, recipient: Recipient) -> None:
         recipient = replace(recipient, orcpt=f"rfc822;{address}")
     work.last_recipient = address
     members = await expand_aliases(work, address)
+    if len(members) > 1 and work.submission.envelope.trace & Trace.PROBE:
+        work.log.info(_many_members(work, replace(recipient, address=address)))
+        work.discard = True
+        return
     notify = recipient.notify
     if notify and notify & Notify.SUCCESS and (len(members) > 1 or members[0].lower() != address.lower()):
         work.expanded.append(replace(recipient, address=address))
         notify = Notify.NEVER if notify == Notify.SUCCESS else notify & ~Notify.SUCCESS
     for member in members:
         _store(work, Recipient(member, original, recipient.orcpt, notify))
+
+
+def _many_members(work: Work, recipient: Recipient) -> str:
+    """An alias of several is good enough for a probe: it would be no single one's answer."""
+    outcome = Sent(Status("2.0.0", 250, "aliased to multiple recipients"), "none", deliverable=True)
+    now = time.time()
+    times = delivery.Times(work.submission.arrival, now, now, 0.0, now)
+    return delivery.status(work.queue_id, recipient, outcome, times, "deliverable")
 
 
 def _store(work: Work, recipient: Recipient) -> None:

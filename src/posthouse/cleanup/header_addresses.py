@@ -11,11 +11,13 @@ from posthouse.mail.address import quote_address
 from posthouse.mail.address_list import parse_addresses, print_field
 from posthouse.mail.headers import Role
 
+# No possessive quantifiers: in Python 3.11 they match what they should not. Each part begins with another character
+# than the one before it can hold, so that a long field that does not match costs no more than its length.
 _ATOM = rb"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
-_ADDRESS = _ATOM + rb"(?:\." + _ATOM + rb")*+@[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)++"
-_PHRASE = rb"""(?:[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]++|"[^"\\\n]*+"[ ]?)?+"""
+_ADDRESS = _ATOM + rb"(?:\." + _ATOM + rb")*@[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)+"
+_PHRASE = rb"""(?:[A-Za-z0-9!#$%&'*+/=?^_`{|}~-][A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]*|"[^"\\\n]*"[ ]?)?"""
 _MAILBOX = rb"(?:" + _ADDRESS + rb"|" + _PHRASE + rb"<" + _ADDRESS + rb">)"
-_COMPLETE = re.compile(rb"\s*+" + _MAILBOX + rb"(?:,\s*+" + _MAILBOX + rb")*+\s*+\Z")
+_COMPLETE = re.compile(rb"\s*" + _MAILBOX + rb"(?:,\s*" + _MAILBOX + rb")*\s*\Z")
 
 
 def needs_nothing(work: Work, field: bytes) -> bool:

@@ -46,6 +46,7 @@ class Rules:
         self.local = AddressClasses(settings, log)
         self.myhostname = settings.text("myhostname")
         self.myorigin = settings.text("myorigin").lower()
+        self.null_recipient = settings.text("empty_address_recipient")
         self.delimiters = settings.text("recipient_delimiter")
         self.propagated = frozenset(settings.items("propagate_unmatched_extensions"))
         self.recipient_canonical = CanonicalRule(settings, "recipient_")

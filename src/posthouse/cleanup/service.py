@@ -78,8 +78,9 @@ def _finish(work: Work) -> QueuedMessage:
     submission = work.submission
     header = work.header if work.fields is None else b"".join(field + b"\n" for field in work.fields)
     recipients = tuple(work.recipients)
-    if work.redirect:
+    if work.redirect:  # mail that is redirected sees no filter
         recipients = (Recipient(work.redirect, original=_original(work)),)
+        work.content_filter = ""
     envelope = replace(
         submission.envelope,
         sender=work.sender,
@@ -96,5 +97,11 @@ def _finish(work: Work) -> QueuedMessage:
 
 
 def _original(work: Work) -> str:
-    """Of the addresses that all mail is taken from, the first in their order stands for them."""
-    return min(recipient.original or recipient.address for recipient in work.recipients)
+    first = min(work.recipients, key=_domain_first)
+    return first.original or first.address
+
+
+def _domain_first(recipient: Recipient) -> tuple[str, str]:
+    """The order in which qmgr takes recipients up."""
+    local, _, domain = recipient.address.lower().rpartition("@")
+    return domain, local

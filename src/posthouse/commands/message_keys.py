@@ -11,10 +11,12 @@ _NESTING_LIMIT = 100
 
 
 def message_keys(lines: Iterable[str], *, headers: bool, body: bool, mime: bool) -> Iterator[str]:
-    """Header fields with their line ends inside (headers), body lines (body); mime: fields of parts are headers too."""
+    """Header fields with their line ends inside (headers), body lines (body), the empty line between them the first;
+    mime: fields of parts are headers too.
+    """
     reader = _Reader(mime=mime)
     for is_header, text in reader.read(lines):
-        if text and (headers if is_header else body):
+        if headers if is_header else body:
             yield text
 
 
@@ -42,8 +44,6 @@ class _Reader:
                     continue
                 in_header = self._embedded and not text
                 self._embedded = False
-                if not text:
-                    continue
             if self._mime and self._is_boundary(text):
                 in_header = not text.endswith("--") or self._open_again(text)
                 continue

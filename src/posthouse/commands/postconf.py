@@ -13,7 +13,7 @@ from posthouse.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-LETTERS = "aAbc:C:deEfFhHlmMno:pPtT:vxX#"
+LETTERS = "aAbc:C:defFhHlmMno:pPtT:vxX#"
 PARAMETER_CLASSES = ("all", "builtin", "service", "user")
 
 _EXCLUSIVE = ("aAbFlmMPtT", "hH", "dn", "deX#", "eX#n", "eX#fx", "eX#hH", "eX#p")

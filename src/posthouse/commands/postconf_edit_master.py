@@ -154,8 +154,7 @@ def _field_change(field: str, value: str) -> Callable[[Entry], Entry | None]:
 
     def apply(entry: Entry) -> Entry:
         if field == "command":
-            command, *words = split_words(value) or [""]
-            return replace(entry, fields=(*entry.fields[:7], command), words=tuple(words))
+            return replace(entry, fields=(*entry.fields[:7], " ".join(split_words(value))), words=())
         columns = [value if column == field else old for column, old in zip(COLUMNS, entry.fields, strict=True)]
         wrong = check_columns(columns, value) if value else ""
         if wrong:

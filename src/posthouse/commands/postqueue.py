@@ -12,6 +12,7 @@ from typing import Any
 from posthouse.commands import authorized_users
 from posthouse.commands.queue_command import Command, Fatal
 from posthouse.config.settings import Settings
+from posthouse.mail.address import is_valid_mail_domain, quote_address
 from posthouse.queue import asking
 from posthouse.queue.queue_id import is_queue_id
 
@@ -97,9 +98,9 @@ def json_line(row: list[Any]) -> str:
         "arrival_time": int(arrival),
         "message_size": size,
         "forced_expire": forced,
-        "sender": sender or "MAILER-DAEMON",
+        "sender": quote_address(sender) or "MAILER-DAEMON",
         "recipients": [
-            {"address": address, "delay_reason": reason.strip()} if reason else {"address": address}
+            {"address": quote_address(address)} | ({"delay_reason": reason.strip()} if reason else {})
             for address, reason in recipients
         ],
     }
@@ -127,13 +128,14 @@ def _entry(row: list[Any], widths: tuple[int, int, int]) -> Iterator[str]:
     name, width, date = widths
     mark = "#" if forced else _MARKS.get(queue, "")
     when = time.ctime(arrival)[:date]
-    yield f"{queue_id + mark:<{name}} {size:>{width}} {when:>{date}} {_printable(sender or 'MAILER-DAEMON')}"
+    author = _printable(quote_address(sender) or "MAILER-DAEMON")
+    yield f"{queue_id + mark:<{name}} {size:>{width}} {when:>{date}} {author}"
     before = ""
     for address, reason in recipients:
         if reason and reason != before:
             yield f"{'(' + _printable(reason.strip()) + ')':>78}"
         before = reason
-        yield f"{'':<{name}} {'':>{width}} {'':>{date}} {_printable(address)}"
+        yield f"{'':<{name}} {'':>{width}} {'':>{date}} {_printable(quote_address(address))}"
     yield ""
 
 
@@ -147,6 +149,8 @@ def _printable(text: str) -> str:
 def _flush(settings: Settings, option: str, value: str) -> int:
     if option == "-i" and not is_queue_id(value):
         raise Fatal(f'Cannot flush queue ID - invalid name: "{value[:100]}"', EX_UNAVAILABLE)
+    if option == "-s" and not is_valid_mail_domain(value):
+        raise Fatal(f'Cannot flush mail queue - invalid destination: "{value[:100]}"', EX_UNAVAILABLE)
     if option == "-s" and not _is_flushed(settings, value):
         raise Fatal(f'Flush service is not configured for destination "{value}"', EX_UNAVAILABLE)
     connections = _connections(settings)

@@ -31,7 +31,13 @@ if TYPE_CHECKING:
 
 HEADER_LIMIT = 1 << 20
 CHUNK = 1 << 20
-NEEDS_NO_RECIPIENT = {"d": "daemon", "i": "alias initialization", "p": "display queue", "s": "stand-alone SMTP"}
+NEEDS_NO_RECIPIENT = {
+    "d": "daemon",
+    "l": "daemon",
+    "i": "alias initialization",
+    "p": "display queue",
+    "s": "stand-alone SMTP",
+}
 NO_RECIPIENTS = "Recipient addresses must be specified on the command line or via the -t option"
 
 
@@ -110,13 +116,20 @@ def _log_fatal(settings: list[Settings], text: str) -> None:
         return
 
 
-def _do(options: Options, settings: Settings) -> int:
+def _refuse_mixed(options: Options) -> None:
+    """Options that do not go together. Raises Stop."""
     if options.extracts and options.mode == "v":
         raise Stop("-t option cannot be used with -bv")
     if options.extracts and options.mode != "m":
         raise Stop("-t can be used only in delivery mode")
+
+
+def _do(options: Options, settings: Settings) -> int:
+    _refuse_mixed(options)
     if options.queue is not None and options.mode == "m" and not options.recipients and not options.extracts:
         return _flush(options, settings)
+    if options.queue is not None and options.recipients and (options.queue_id or options.site):
+        raise Stop(f"flush {'queue_id' if options.queue_id else 'site'} requires no recipient")
     if options.mode in NEEDS_NO_RECIPIENT and options.recipients:
         raise Stop(f"{NEEDS_NO_RECIPIENT[options.mode]} mode requires no recipient")
     match options.mode:
@@ -124,9 +137,11 @@ def _do(options: Options, settings: Settings) -> int:
             return _other("postqueue", ["-c", settings.config_directory, "-p"])
         case "i":
             return _newaliases(options, settings)
-        case "d":
+        case "d" | "l":
             _other("postfix", ["-c", settings.config_directory, "start"])
             return EX_OK  # as Postfix, which starts it in the background
+        case "h" | "H":
+            return EX_OK
         case "s":
             from posthouse.receive import stdin_session
 
@@ -182,10 +197,9 @@ def submit(options: Options, settings: Settings, stdin: BinaryIO | None = None) 
         from posthouse.protocols.header_recipients import recipients_of
         from posthouse.protocols.smtp_data import end_of_header
 
-        found = recipients_of(start[: end_of_header(start)])
-        if not found:
+        recipients = [*recipients, *recipients_of(start[: end_of_header(start)])]
+        if not recipients:
             raise Stop(f"{who}: No recipient addresses found in message header")
-        recipients = [*recipients, *found]
     envelope = _envelope(options, settings, sender, login, recipients)
     _leave(settings, envelope, chain([start], content), who)
     if options.mode == "v" or options.verbose:

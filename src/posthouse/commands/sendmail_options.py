@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 EX_OK, EX_USAGE, EX_UNAVAILABLE, EX_TEMPFAIL = 0, 64, 69, 75
 ENVID_LIMIT = 100
 VERP_CHARACTERS, VERP_LENGTH = "-=+", 2
-MODES = frozenset("dimpsv")
+MODES = frozenset("dilmpsv")
 NOTIFY = {"never": 1, "success": 2, "failure": 4, "delay": 8}
 LETTERS = "A:B:C:F:GIL:N:O:R:UV:X:b:cd:e:f:h:imno:p:q:r:tvx"
 

@@ -19,6 +19,7 @@ from posthouse.config.transports import SUFFIXES
 from posthouse.config.types import Kind, Parameter
 from posthouse.config.unsupported import reason_against
 from posthouse.errors import ConfigError
+from posthouse.maillog.policy import class_undefined
 
 Severity = Literal["note", "warning", "fatal"]
 
@@ -60,11 +61,19 @@ def check(settings: Settings, services: Sequence[Service] = ()) -> list[Finding]
     findings = list(_check_names(settings, names, settings.names()))
     findings += _undefined(settings, services, names)
     findings += _check_values(settings, settings.names())
+    findings += _check_classes(settings, services)
     for service in services:
         view = settings.with_overrides(service.options, service.name, service.file, service.line)
         findings += _check_names(view, names, tuple(service.options))
         findings += _check_values(view, tuple(service.options))
     return findings
+
+
+def _check_classes(settings: Settings, services: Sequence[Service]) -> Iterator[Finding]:
+    parameter = "smtpd_restriction_classes"
+    for name in settings.items(parameter):
+        if not settings.knows(name) and not any(name in service.options for service in services):
+            yield _finding(settings, "fatal", parameter, class_undefined(name))
 
 
 def _as_entry(service: Service) -> Entry:

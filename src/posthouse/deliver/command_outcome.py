@@ -59,11 +59,15 @@ def _with_output(text: str, result: CommandResult) -> str:
 
 
 def diagnostic(result: CommandResult) -> str:
-    """What a report says of a command's own words (RFC 3464, 2.3.6); "" where it had none."""
+    """What a report says of a command (RFC 3464, 2.3.6): its own words, else what its exit code means."""
+    if result.failure is not None:
+        return ""
     output = output_text(result.output)
     own = _DSN.match(output)
     words = (output[own.end() :] if own is not None else output).strip()
-    return f"x-unix; {words}" if words and result.failure is None else ""
+    number = abs(result.exit_status)
+    known = _CODES.get(result.exit_status, ("", f"unknown mail system error {number}"))
+    return f"x-unix; {words or known[1]}"
 
 
 def _meaning(exit_status: int, command: str) -> tuple[str, str]:

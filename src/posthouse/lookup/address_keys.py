@@ -46,13 +46,14 @@ def rewriting_keys(address: str, delimiters: str, is_local: IsLocal) -> Iterator
         local, domain = domain, ""
     base, extension = _divide(local, delimiters)
     if at:
-        yield Key(f"{quote_localpart(local)}@{domain}", partial=False)
+        for text in _forms(local):
+            yield Key(f"{text}@{domain}", partial=False)
         if extension:
-            yield Key(f"{quote_localpart(base)}@{domain}", extension)
+            yield from (Key(f"{text}@{domain}", extension) for text in _forms(base))
     if not at or is_local(domain):
-        yield Key(quote_localpart(local), partial=bool(at))
+        yield from (Key(text, partial=bool(at)) for text in _forms(local))
         if extension:
-            yield Key(quote_localpart(base), extension)
+            yield from (Key(text, extension) for text in _forms(base))
     if at:
         yield Key(f"@{domain}")
 
@@ -172,6 +173,12 @@ def with_extension(address: str, extension: str) -> str:
         return address
     local, at, domain = address.rpartition("@")
     return f"{local}{extension}@{domain}" if at else f"{address}{extension}"
+
+
+def _forms(localpart: str) -> tuple[str, ...]:
+    """A local part as a table may have it: quoted where it must be, and then without quotes."""
+    quoted = quote_localpart(localpart)
+    return (localpart,) if quoted == localpart else (quoted, localpart)
 
 
 def _nowhere(_domain: str) -> bool:

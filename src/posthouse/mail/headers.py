@@ -91,5 +91,8 @@ def is_field(text: bytes) -> bool:
 
 
 def limit_size(field: bytes, limit: int) -> bytes:
-    """A field loses what is beyond the limit (bytes; header_size_limit)."""
-    return field if len(field) <= limit else field[:limit].rstrip(b"\n")
+    """A field loses what is beyond the limit (bytes; header_size_limit): whole lines, but for the first."""
+    if len(field) <= limit:
+        return field
+    fold = field.rfind(b"\n", 0, limit + 1)
+    return field[: fold if fold > 0 else limit]

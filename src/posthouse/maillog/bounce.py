@@ -18,3 +18,8 @@ def notification(queue_id: str, kind: str, new_queue_id: str, *, to_postmaster: 
 def discarded(queue_id: str) -> str:
     """A postmaster notice that cannot be delivered ends here."""
     return f"{queue_id}: undeliverable postmaster notification discarded"
+
+
+def nobody_to_tell(queue_id: str) -> str:
+    """A report of success that the null sender asked for."""
+    return f"{queue_id}: not sending trace/success notification for single-bounce message"

@@ -46,3 +46,29 @@ def certificate_not_asked_for(restriction: str) -> str:
 def class_within_itself(name: str) -> str:
     """A restriction class that leads back to itself."""
     return f"restriction class {name} contains itself"
+
+
+def class_undefined(name: str) -> str:
+    """A name in smtpd_restriction_classes for which main.cf has no list."""
+    return f"restriction class `{name}' needs a definition"
+
+
+def too_deep(table: str, value: str) -> str:
+    """Lists within lists without an end; table and value where a table began the last."""
+    if table:
+        return f"access table {table} entry {value} causes unreasonable recursion"
+    return "restriction lists are nested too deeply, or a restriction class names itself"
+
+
+def table_within_table(table: str, value: str) -> tuple[str, str, str]:
+    """An access table's value that names another table."""
+    return (
+        f"access table {table} has entry with lookup table: {value}",
+        "do not specify lookup tables inside SMTPD access maps",
+        "define a restriction class and specify its name instead.",
+    )
+
+
+def empty_value(table: str, value: str) -> str:
+    """A table or policy server that has an answer, but says nothing in it."""
+    return f"access table {table} entry {value} has empty value"

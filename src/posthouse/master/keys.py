@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import os
+import stat
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -58,6 +59,7 @@ def complaints(sources: Sources, keys: dict[str, KeyFile], now: dt.datetime) -> 
         said += [f"TLS of service {service}: cannot read {path}" for path in missing]
         if missing:
             continue
+        said += [f"{where}: {text}" for path in source if (text := _mode_trouble(path, keys[path]))]
         try:
             pairs = parse_pairs(b"\n".join(keys[path].data for path in source))
         except ValueError as error:
@@ -65,6 +67,16 @@ def complaints(sources: Sources, keys: dict[str, KeyFile], now: dt.datetime) -> 
             continue
         said += [f"{where}: {text}" for pair in pairs if (text := _date_trouble(pair.certificate, now))]
     return said
+
+
+def _mode_trouble(path: str, file: KeyFile) -> str:
+    try:
+        mode = os.stat(path).st_mode
+    except OSError as error:
+        return f"cannot look at {path}: {error.strerror}"
+    if mode & stat.S_IROTH and b"PRIVATE KEY-----" in file.data:
+        return f"everybody may read the private key in {path} (mode {mode & 0o7777:04o}; 0600 is enough)"
+    return ""
 
 
 def _date_trouble(certificate: Certificate, now: dt.datetime) -> str:

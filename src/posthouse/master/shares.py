@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import glob
 import os
 import re
 import sqlite3
 from dataclasses import dataclass
+from time import monotonic
 
 from posthouse.config.settings import Settings
+from posthouse.errors import TemporaryFailure
 from posthouse.mail.message import QueuedMessage
+from posthouse.mail.status import Status
 from posthouse.master.layout import SPOOL
 from posthouse.queue.qmgr.manager import QueueManager
 from posthouse.queue.spool import StoreInUse
@@ -24,6 +28,9 @@ from posthouse.services.house import House
 ADOPTION_INTERVAL_S = 15.0
 DELIVERIES_S = 20.0  # how long deliveries under way are waited for
 _NUMBERS = 1000
+_RETRY_S = 1.0  # between attempts to make a store of one's own
+_NO_STORE = Status("4.3.1", 452, "Insufficient system storage")
+_NO_ROOM = frozenset((sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN))
 
 
 def directory(settings: Settings) -> str:
@@ -62,7 +69,8 @@ class Share:
 
 
 class Shares:
-    """own is where new mail goes. Of the stores that nobody owns, a worker adopts those of its slot.
+    """own is where new mail goes; None while a full disk has no room for it, and no new mail is taken then. Of the
+    stores that nobody owns, a worker adopts those of its slot. number tells this worker from others.
 
     settings are those of the service qmgr.
     """
@@ -73,10 +81,17 @@ class Shares:
         self._adopts = False
         self._all: list[Share] = []
         self._complained: set[int] = set()
-        self.own = self._open_first_free()
+        self._next_attempt = 0.0
+        self.own = self._open_own()
+        self.number = self._number_of_own()
 
     async def put(self, message: QueuedMessage) -> None:
-        """Keep a message in this worker's own store, and schedule it."""
+        """Keep a message in this worker's own store, and schedule it. Raises TemporaryFailure; nothing is kept then."""
+        if self.own is None and monotonic() >= self._next_attempt:
+            self.own = self._open_own()
+            self.start()
+        if self.own is None:
+            raise TemporaryFailure(_NO_STORE)
         await self.own.put(message)
 
     def each(self) -> list[Share]:
@@ -85,7 +100,8 @@ class Shares:
 
     def start(self) -> None:
         """Begin to schedule what is in the own store."""
-        self._start(self.own)
+        if self.own is not None:
+            self._start(self.own)
 
     async def keep_adopting(self) -> None:
         """From now on take over what others have left, until cancelled."""
@@ -126,8 +142,9 @@ class Shares:
         former = self._all
         self._adopts = False
         self._all = []
-        self.own = self._open_first_free()
-        self._start(self.own)
+        self.own = self._open_own()
+        self.number = self._number_of_own()
+        self.start()
         await asyncio.gather(*(self._close(share) for share in former))
 
     async def close(self, grace: float) -> None:
@@ -153,6 +170,21 @@ class Shares:
         names = glob.glob(os.path.join(glob.escape(directory(self._settings)), "queue-*.sqlite"))
         found = (re.fullmatch(r"queue-(\d{1,6})\.sqlite", os.path.basename(name)) for name in names)
         return sorted(int(match[1]) for match in found if match)
+
+    def _open_own(self) -> Share | None:
+        """The first free store; None where the disk has no room for one."""
+        try:
+            return self._open_first_free()
+        except (sqlite3.Error, OSError) as trouble:
+            code = getattr(trouble, "sqlite_errorcode", 0) & 0xFF
+            if code not in _NO_ROOM and getattr(trouble, "errno", 0) != errno.ENOSPC:
+                raise
+            self._next_attempt = monotonic() + _RETRY_S
+            self._house.log(self._settings, "qmgr").warning(f"no room for new mail: {trouble}")
+            return None
+
+    def _number_of_own(self) -> int:
+        return self.own.number if self.own is not None else _NUMBERS * self._workers + os.getpid()
 
     def _open_first_free(self) -> Share:
         for number in range(self._slot, _NUMBERS * self._workers, self._workers):

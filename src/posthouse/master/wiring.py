@@ -157,7 +157,7 @@ class Wiring:
         house = self.house
         settings = self._settings_of("qmgr")
         self._shares = Shares(house, settings, self._slot, self._setup.workers)
-        ids = QueueIds(self._shares.own.number % 32, long=settings.flag("enable_long_queue_ids"))
+        ids = QueueIds(self._shares.number % 32, long=settings.flag("enable_long_queue_ids"))
         house.intake = HouseIntake(house, self._shares, ids.new)
         house.flush = self._shares.flush_site
         self._shares.start()
@@ -200,7 +200,7 @@ class Wiring:
         return next((sock for end, sock in self._setup.sockets.items() if end.service == (name, "unix")), None)
 
     async def _serve_commands(self) -> None:
-        self._control = QueueControl(self.house, self.shares.each, self.shares.own.number)
+        self._control = QueueControl(self.house, self.shares.each, self.shares.number)
         await self._control.serve()
 
     async def _stop_listening(self) -> None:

@@ -128,6 +128,12 @@ class Worker:
             self._is_retiring = True
             task = asyncio.get_running_loop().create_task(self._retire())
             self._tasks.add(task)
+            task.add_done_callback(self._note_end)
+
+    def _note_end(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (trouble := task.exception()) is not None:
+            self._complain(task.get_loop(), {"message": "the queue was not handed over", "exception": trouble})
 
     async def _retire(self) -> None:
         """Hand the queue over, let sessions come to their end, and end."""

@@ -10,6 +10,7 @@ from posthouse.lookup.client_keys import network_keys
 from posthouse.lookup.table import failure_warnings
 from posthouse.mail.address import fold_address
 from posthouse.mail.status import Status
+from posthouse.maillog import policy as texts
 from posthouse.policy.access_action import AccessAction, Word, parse_action
 from posthouse.policy.answer import PERMIT, Answer, Permit, Postpone, Refuse, Unless, server_error
 from posthouse.policy.check import RECIPIENT, Check
@@ -75,6 +76,9 @@ async def first_answer(check: Check, table: AccessTable, keys: Iterable[str], su
 
 async def apply_value(check: Check, value: str, subject: tuple[str, str], source: tuple[str, str]) -> Answer:
     """Do what a table or policy server answered. subject is (name, its class) for texts; source is (table, key)."""
+    if not value.strip():
+        check.means.log.warning(texts.empty_value(source[0], value))
+        return None
     action = parse_action(value)
     match action.word:
         case Word.OK:
@@ -121,6 +125,10 @@ def _act(check: Check, action: AccessAction, subject: tuple[str, str], source: t
     if problem:
         check.means.log.warning(problem)
         return None
+    if effect is Effect.HOLD:
+        if check.request.memory.get("held"):
+            return None  # said already
+        check.request.memory["held"] = True
     name, what = subject
     if effect in (Effect.HOLD, Effect.DISCARD):
         said = argument or f"triggers {effect.value} action"
@@ -182,6 +190,10 @@ async def _ask_restrictions(check: Check, words: str, subject: tuple[str, str], 
     """A list of restrictions in place of an action. What they refuse is whom the table was asked about."""
     from posthouse.policy.evaluate import ask_members
 
+    if ":" in words:
+        for text in texts.table_within_table(source[0], words):
+            check.means.log.warning(text)
+        raise server_error()
     try:
         rules = check.means.rules_in_table(words, check.default_access)
     except ConfigError as problem:
@@ -190,6 +202,6 @@ async def _ask_restrictions(check: Check, words: str, subject: tuple[str, str], 
     outer = check.subject, check.subject_class
     check.subject, check.subject_class = subject
     try:
-        return await ask_members(rules, check)
+        return await ask_members(rules, check, (source[0], words))
     finally:
         check.subject, check.subject_class = outer

@@ -18,10 +18,10 @@ from posthouse.policy.dns_lists import BadFilter, parse_dns_list
 from posthouse.policy.evaluate import Rule, RuleList
 from posthouse.policy.means import Means
 from posthouse.policy.search_order import table_with_order
-from posthouse.policy.words import split_words, without_braces
+from posthouse.policy.words import split_words
 
 _WARN = "warn_if_reject"
-_FINAL = frozenset({"permit", "reject", "defer"})
+_FINAL = frozenset({"permit", "reject", "defer", "check_relay_domains"})
 _MAX_DEPTH = 20
 DEFAULT_ACCESS = (
     "check_client_access",
@@ -104,7 +104,7 @@ class _Builder:
             except BadFilter as problem:
                 raise ConfigError(f"{restriction.name} {argument}: {problem}") from problem
         elif restriction.takes is Takes.SERVER:
-            prepared = self.means.policy_servers.server(without_braces(argument))
+            prepared = self.means.policy_servers.server(argument)
         function = restriction.function
 
         def ask(check: Check) -> Any:
@@ -113,7 +113,7 @@ class _Builder:
         return Rule(f"{restriction.name} {argument}", ask, restriction.waits, softened, restriction, argument)
 
     def _final(self, restriction: Restriction, following: str, softened: bool) -> Callable[[Check], Any]:
-        """permit, reject and defer end a list: say so when something stands after them."""
+        """permit, reject, defer and check_relay_domains end a list: say so when something stands after them."""
         function = restriction.function
         if restriction.name not in _FINAL or not following or (softened and restriction.name != "permit"):
             return function

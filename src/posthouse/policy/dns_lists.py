@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from posthouse.mail.status import Status
 from posthouse.policy.access_action import split_dsn
-from posthouse.policy.answer import Refuse
+from posthouse.policy.answer import Refuse, server_error
 from posthouse.policy.check import Check
 from posthouse.policy.domains import ask_filtered
 from posthouse.policy.enhanced_codes import fit_dsn
@@ -144,7 +144,7 @@ async def refuse_listed(check: Check, listing: Listing, subject: tuple[str, str]
     template = await check.means.maps("rbl_reply_maps").find(listing.dns_list.written or domain)
     text = "" if not template else _expand_own(check, template, values, domain)
     if not text:
-        text = expand_template(check.means.settings.raw("default_rbl_reply"), values)
+        text = _expand_default(check, values)
     code, _, rest = text.partition(" ")
     if not (len(code) == 3 and code.isdigit() and code[0] in "45"):
         check.means.log.warning(f"rbl response code configuration error: {text}")
@@ -175,6 +175,17 @@ def _values(check: Check, domain: str, reason: str, subject: tuple[str, str]) ->
         values[f"{party}_name"] = name or "<>"
         values[f"{party}_domain"] = domain_part if at else ""
     return values
+
+
+def _expand_default(check: Check, values: dict[str, str]) -> str:
+    """default_rbl_reply; a name that is not known is a mistake of ours, and the mail has to wait."""
+    template = check.means.settings.raw("default_rbl_reply")
+    try:
+        return expand_template(template, values)
+    except UnknownName as problem:
+        check.means.log.warning(f'unknown macro name "{problem}" in expansion request')
+        check.means.log.warning(f"rbl_reject_reply: bad default rbl reply template: {template}")
+        raise server_error() from problem
 
 
 def _expand_own(check: Check, template: str, values: dict[str, str], domain: str) -> str:

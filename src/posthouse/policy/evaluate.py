@@ -10,6 +10,7 @@ from typing import Any
 
 from posthouse.config.settings import Place
 from posthouse.mail.status import Status
+from posthouse.maillog import policy as texts
 from posthouse.policy.answer import PERMIT, Answer, Permit, Postpone, Refuse, StopEvaluation, Unless, server_error
 from posthouse.policy.catalogue import Restriction
 from posthouse.policy.check import Check
@@ -94,10 +95,14 @@ async def _ask_within(rule: Rule, check: Check) -> Permit | Refuse | None:
         check.softened = outer
 
 
-async def ask_members(rules: tuple[Rule, ...], check: Check) -> Permit | Refuse | None:
-    """The answer of a list that stands within another. Too many levels are a mistake in the configuration."""
+async def ask_members(
+    rules: tuple[Rule, ...], check: Check, entry: tuple[str, str] = ("", "")
+) -> Permit | Refuse | None:
+    """The answer of a list that stands within another, or is the value of a table (entry: both). Too many levels are a
+    mistake in the configuration.
+    """
     if check.depth >= _MAX_DEPTH:
-        check.means.log.warning("restriction lists are nested too deeply, or a restriction class names itself")
+        check.means.log.warning(texts.too_deep(*entry))
         raise server_error()
     check.depth += 1
     try:

@@ -67,6 +67,7 @@ class Gate:
     async def mail(self, request: Request, trace: Trace | None = None) -> Verdict:
         """MAIL FROM; a new transaction."""
         request.memory.pop("discarded", None)
+        request.memory.pop("held", None)
         if self._delay:
             return PASS
         check = self._new_check(request, None, trace)

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 
 from posthouse.config.settings import Settings
 from posthouse.errors import ConfigError, ProtocolError
-from posthouse.policy.words import split_words
+from posthouse.policy.words import split_words, without_braces
 from posthouse.protocols.policy_delegation import MAX_REPLY, parse_reply, write_attributes
 from posthouse.system.log import DaemonLog
 
+_HUNG_UP = "Application error"  # what Postfix calls a connection that ended
 _MAX_IDLE_CONNECTIONS = 100
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
@@ -43,13 +44,19 @@ class _Connection:
 
 
 class PolicyServer:
-    """One server. endpoint is "host:port", or the path of a socket as it was written."""
+    """One server. endpoint is "host:port", or the path of a socket; written, what main.cf calls the server."""
 
     def __init__(self, address: tuple[str, str], options: ServerOptions, directory: str, log: DaemonLog) -> None:
         self._kind, self.endpoint = address
+        self.written = self.endpoint
         self.options = options
         self._directory, self._log = directory, log
         self._idle: list[_Connection] = []
+
+    def named(self, written: str) -> PolicyServer:
+        """The same, under the name in main.cf."""
+        self.written = written
+        return self
 
     async def ask(self, attributes: Iterable[tuple[str, str]]) -> str | None:
         """The server's action; None after try_limit failures, which are in the log."""
@@ -88,13 +95,14 @@ class PolicyServer:
         try:
             return await self._exchange(connection, request)
         except TimeoutError:
-            self._log.warning(f"timeout on {self.endpoint} while reading input attribute name")
             failure = OSError(errno.ETIMEDOUT, "")
+        except OSError as failed:
+            failure = failed
         except EOFError:
-            self._log.warning(f"premature end-of-input on {self.endpoint} while reading input attribute name")
-            failure = OSError(errno.ECONNRESET, "")
-        except (OSError, ProtocolError) as failed:
-            failure = failed if isinstance(failed, OSError) else OSError(errno.EPROTO, str(failed))
+            failure = OSError(_HUNG_UP)
+        except ProtocolError as failed:
+            self._log.warning(f"{failed} from {self.endpoint}")
+            failure = OSError(_HUNG_UP)
         connection.writer.close()
         return failure
 
@@ -126,7 +134,7 @@ class PolicyServer:
             try:
                 reply = await connection.reader.readuntil(b"\n\n")
             except asyncio.LimitOverrunError as problem:
-                raise ProtocolError("reply is too long") from problem
+                raise ProtocolError("too long an answer") from problem
         action = parse_reply(reply)
         connection.requests += 1
         connection.used = time.monotonic()
@@ -153,13 +161,13 @@ class PolicyServers:
         return server
 
     def _make(self, text: str) -> PolicyServer:
-        words = split_words(text)
+        words = split_words(without_braces(text))
         kind, _, endpoint = words[0].partition(":")
         if kind not in ("inet", "unix"):
             kind, endpoint = "inet", words[0]
         own = dict(_attribute(word) for word in _join_assignments(words[1:]))
         directory = self._settings.text("queue_directory")
-        return PolicyServer((kind, endpoint), self._options(own), directory, self._log)
+        return PolicyServer((kind, endpoint), self._options(own), directory, self._log).named(text)
 
     def _options(self, own: dict[str, str]) -> ServerOptions:
         settings, prefix = self._settings, "smtpd_policy_service_"

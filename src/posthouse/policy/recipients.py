@@ -76,11 +76,11 @@ async def _check_exists(check: Check, address: str, what: str) -> Answer:
         return None
     if await _is_listed(check, tables.maps, resolved.recipient, address):
         return None
+    code = check.means.code(tables.code)
     if resolved.address_class is AddressClass.VIRTUAL_ALIAS and resolved.transport == "error":
-        return _refuse_as_transport_says(check, resolved, address, what)
+        return _refuse_as_transport_says(check, resolved, address, what, code)
     table = f" in {tables.name}" if check.means.settings.flag("show_user_unknown_table_name") else ""
     dsn = "5.1.0" if what is SENDER else "5.1.1"
-    code = check.means.code(tables.code)
     return Refuse(Status(dsn, code, f"<{address}>: {what} rejected: User unknown{table}"))
 
 
@@ -89,7 +89,7 @@ def _rewriting_maps(what: str) -> tuple[str, ...]:
     return ("sender_canonical_maps", *both) if what is SENDER else both
 
 
-def _refuse_as_transport_says(check: Check, resolved: Resolution, address: str, what: str) -> Answer:
+def _refuse_as_transport_says(check: Check, resolved: Resolution, address: str, what: str, code: int = 550) -> Answer:
     """The error and retry transports: the next hop is the reason."""
     permanent = resolved.transport == "error"
     reason = resolved.nexthop or resolved.error
@@ -99,7 +99,7 @@ def _refuse_as_transport_says(check: Check, resolved: Resolution, address: str, 
     digit = "5" if permanent else "4"
     fallback = f"{digit}.1.0" if what is SENDER else f"{digit}.1.1"
     dsn = fit_dsn(check, digit + dsn[1:] if dsn else fallback, what)
-    return Refuse(Status(dsn, 550 if permanent else 450, f"<{address}>: {what} rejected: {text}"))
+    return Refuse(Status(dsn, code if permanent else 450, f"<{address}>: {what} rejected: {text}"))
 
 
 def _is_always_there(check: Check, recipient: str) -> bool:

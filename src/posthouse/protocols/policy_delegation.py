@@ -34,7 +34,8 @@ def parse_attributes(block: bytes) -> dict[str, str]:
 
 def parse_reply(block: bytes) -> str:
     """The action of a reply. Raises ProtocolError where there is none."""
-    action = parse_attributes(block).get("action")
-    if action is None:
-        raise ProtocolError("missing attribute action in input from policy server")
-    return action
+    for line in reversed(block.decode("utf-8", "surrogateescape").split("\n")):
+        name, equals, value = line.partition("=")
+        if equals and name == "action":
+            return value
+    raise ProtocolError("missing attribute action in input")

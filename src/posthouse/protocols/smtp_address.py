@@ -21,6 +21,21 @@ class BadAddress(ValueError):
     """The text is no address."""
 
 
+def is_closed(word: str) -> bool:
+    """Whether each quote and bracket of a command's word is closed; where one is not, the command is no command."""
+    depth, quoted, escaped = 0, False, False
+    for char in word:
+        if escaped:
+            escaped = False
+        elif char == "\\":
+            escaped = True
+        elif char == '"':
+            quoted = not quoted
+        elif not quoted:
+            depth += (char == "<") - (char == ">" and depth > 0)
+    return not (depth or quoted)
+
+
 def extract_address(text: str, *, strict: bool = False, utf8: bool = False, null: bool = True) -> str:
     """The internal form of the address in text ("<a@b>", "a@b", "<@route:a@b>", "<>" ...).
 
@@ -32,12 +47,19 @@ def extract_address(text: str, *, strict: bool = False, utf8: bool = False, null
         address = _parse(text, strict=strict)
     else:
         address = text[1:-1]
-    at = address.rfind("@")
-    if not (address or null):
-        raise BadAddress(text)
-    if at >= 0 and not is_valid_domain(address[at + 1 :].removesuffix("."), utf8=utf8):
+    if not (address or null) or not _has_good_domain(address, utf8=utf8):
         raise BadAddress(text)
     return address
+
+
+def _has_good_domain(address: str, *, utf8: bool) -> bool:
+    """Whether mail to it could be routed; a@b@ goes where a@b goes, and a%b@ where a@b (percent hack)."""
+    local, at, domain = address.rpartition("@")
+    if not at:
+        return True
+    if not domain:
+        return ("@" in local and _has_good_domain(local, utf8=utf8)) or "%" in local or "!" in local
+    return is_valid_domain(domain.removesuffix("."), utf8=utf8)
 
 
 def is_valid_domain(domain: str, *, utf8: bool = False) -> bool:
@@ -88,62 +110,75 @@ def is_ipv6(text: str) -> bool:
 
 # -- the liberal reader: RFC 822 tokens, then the address among them
 
+_Token = tuple[str, str]
+
 
 def _parse(text: str, *, strict: bool) -> str:
-    tokens = _tokens(text.strip(" \t"))
-    if tokens and tokens[0] == ("<", "<"):
-        if tokens[-1] != (">", ">") or sum(kind == "<" for kind, _ in tokens) != 1:
-            raise BadAddress(text)
-        tokens = tokens[1:-1]
-        while tokens and tokens[-1] == (">", ">"):
-            tokens = tokens[:-1]
-        if any(kind == ">" for kind, _ in tokens):
-            raise BadAddress(text)
-    elif strict:
+    text = text.strip(" \t")
+    if strict and not text.startswith("<"):
         raise BadAddress(text)
-    elif tokens and tokens[-1] == (">", ">"):
-        tokens = tokens[:-1]
-    return _address(text, tokens)
-
-
-def _address(text: str, tokens: list[tuple[str, str]]) -> str:
-    tokens = _without_group(_without_route(tokens))
-    if any(kind in "<>,;:" for kind, _ in tokens):
+    if text in ("", "<>"):
+        return ""
+    if text[0] == "<" and text[-1] == ">":
+        text = text[1:-1]
+    addresses, others = _found_in(_tokens(text))
+    if len(addresses) > 1 or (strict and others):
         raise BadAddress(text)
-    parts: list[str] = []
-    previous = ""
-    for kind, value in tokens:
-        if kind in "aql" and previous in ("a", "q", "l"):
-            raise BadAddress(text)
-        parts.append(value)
-        previous = kind
-    address = "".join(parts)
-    if not address and text.strip(" \t") not in ("<>", "", "< >"):
+    address = addresses[0] if addresses else ""
+    if strict and address.startswith("@"):
         raise BadAddress(text)
     return address
 
 
-def _without_route(tokens: list[tuple[str, str]]) -> list[tuple[str, str]]:
+def _found_in(tokens: list[_Token]) -> tuple[list[str], bool]:
+    """The addresses, and whether there is anything else: comments, separators, phrases, names of groups."""
+    found: list[str] = []
+    words: list[_Token] = []
+    others, position = False, 0
+    last_semicolon = max((index for index, (kind, _) in enumerate(tokens) if kind == ";"), default=-1)
+    while position < len(tokens):
+        kind = tokens[position][0]
+        if kind == "@" and not words:
+            position = _after_route(tokens, position)
+            words.append(tokens[position])
+        elif kind == "<" and (">", ">") in tokens[position:]:
+            inside = tokens[position + 1 : tokens.index((">", ">"), position)]
+            others = others or bool(words) or not inside
+            found += _side_by_side(inside[_after_route(inside, 0) :])
+            words, position = [], position + len(inside) + 1
+        elif kind in "c,;>" or (kind == ":" and position < last_semicolon):
+            others = True
+            found += _side_by_side(words) if kind in ",;" else []
+            words = words if kind in "c>" else []
+        else:
+            words.append(tokens[position])
+        position += 1
+    return found + _side_by_side(words), others
+
+
+def _after_route(tokens: list[_Token], position: int) -> int:
     """RFC 821's @one,@two:user@three is user@three."""
-    if tokens and tokens[0][0] == "@":
-        for index, (kind, _) in enumerate(tokens):
-            if kind == ":":
-                return tokens[index + 1 :]
-    return tokens
+    if (":", ":") in tokens[position:-1] and tokens[position][0] == "@":
+        return tokens.index((":", ":"), position) + 1
+    return position
 
 
-def _without_group(tokens: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """A group "name: user@host;" of one member stands for the member; a lone ";" at the end is dropped."""
-    if tokens and tokens[-1][0] == ";":
-        tokens = tokens[:-1]
-        for index, (kind, _) in enumerate(tokens):
-            if kind == ":":
-                return tokens[index + 1 :]
-    return tokens
+def _side_by_side(tokens: list[_Token]) -> list[str]:
+    """Each address among words without separators."""
+    found: list[str] = []
+    previous = ""
+    for kind, value in tokens:
+        if kind == "c":
+            continue
+        if previous == "" or (kind in "aql<" and previous in "aql"):
+            found.append("")
+        found[-1] += value
+        previous = kind
+    return found
 
 
 def _tokens(text: str) -> list[tuple[str, str]]:
-    """Kinds: a atom, q quoted, l literal, and the special characters themselves. Comments vanish."""
+    """Kinds: a atom, q quoted, l literal, c comment, and the special characters themselves."""
     tokens: list[tuple[str, str]] = []
     position = 0
     while position < len(text):
@@ -152,6 +187,7 @@ def _tokens(text: str) -> list[tuple[str, str]]:
             position += 1
         elif char == "(":
             position = _after_comment(text, position)
+            tokens.append(("c", ""))
         elif char == '"':
             value, position = _quoted(text, position, '"')
             tokens.append(("q", value))

@@ -162,7 +162,8 @@ def _has_line_above(content: bytes, limit: int) -> bool:
 
 def xtext(text: str) -> str:
     """Text in the encoding of ENVID and ORCPT (RFC 3461, 4)."""
-    return "".join(c if "!" <= c <= "~" and c not in "+=" else f"+{ord(c):02X}" for c in text)
+    encoded = text.encode("utf-8", "surrogateescape").decode("latin-1")
+    return "".join(c if "!" <= c <= "~" and c not in "+=" else f"+{ord(c):02X}" for c in encoded)
 
 
 def xforward_text(text: str) -> str:

@@ -72,11 +72,11 @@ def softened(reply: Reply) -> Reply:
 
 
 class CommandSyntax(ValueError):
-    """A command's parameters are wrong; reply says how."""
+    """A command's parameters are wrong; reply says how, warning is for the log ("" none)."""
 
-    def __init__(self, reply: Reply) -> None:
+    def __init__(self, reply: Reply, warning: str = "") -> None:
         super().__init__(reply.status.text)
-        self.reply = reply
+        self.reply, self.warning = reply, warning
 
 
 def split_words(line: str) -> list[str]:
@@ -133,6 +133,7 @@ class RcptParameters:
     orcpt: str = ""
 
 
+_BAD_NOTIFY = refuse(501, "5.5.4", "Error: Bad NOTIFY parameter syntax")
 NO_MAIL_PARAMETERS = MailParameters()
 NO_RCPT_PARAMETERS = RcptParameters()
 
@@ -194,7 +195,7 @@ def rcpt_parameters(words: list[str], *, dsn: bool) -> RcptParameters:
         name = name.upper()
         if name == "NOTIFY" and dsn:
             if notify:
-                raise CommandSyntax(refuse(501, "5.5.4", "Error: Bad NOTIFY parameter syntax"))
+                raise CommandSyntax(_BAD_NOTIFY)
             notify = _notify(value)
         elif name == "ORCPT" and dsn:
             if orcpt:
@@ -207,14 +208,13 @@ def rcpt_parameters(words: list[str], *, dsn: bool) -> RcptParameters:
 
 def _notify(value: str) -> Notify:
     mask = Notify.DEFAULT
-    for word in value.split(","):
+    for word in value.replace(",", " ").split():
         flag = _NOTIFY.get(word.upper())
         if flag is None:
-            mask = Notify.DEFAULT
-            break
+            raise CommandSyntax(_BAD_NOTIFY, f'unknown DSN NOTIFY command value "{word}" in "{value}"')
         mask |= flag
     if not mask or (mask & Notify.NEVER and mask != Notify.NEVER):
-        raise CommandSyntax(refuse(501, "5.5.4", "Error: Bad NOTIFY parameter syntax"))
+        raise CommandSyntax(_BAD_NOTIFY)
     return mask
 
 

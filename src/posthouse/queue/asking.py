@@ -133,6 +133,8 @@ class Changes:
 
     def apply(self, action: str, queue_id: str) -> bool:
         """One of "delete", "hold", "release", "expire", "requeue" for one message; whether it was there and changed."""
+        if action == "delete" and maildrop.remove(self._directory, queue_id):
+            return True
         return any(self._apply(connection, action, queue_id) for connection in self._stores)
 
     def apply_to_many(self, action: str, queue_ids: Sequence[str]) -> Iterator[tuple[int, int]]:
@@ -156,6 +158,8 @@ class Changes:
             connection.execute("BEGIN IMMEDIATE")
             total += sum(self._apply(connection, action, queue_id) for (queue_id,) in ids)
             connection.execute("COMMIT")
+        if action == "delete" and QueueName.MAILDROP.value in queues:
+            total += maildrop.remove_all(self._directory)
         return total
 
     def _apply(self, connection: sqlite3.Connection, action: str, queue_id: str) -> int:

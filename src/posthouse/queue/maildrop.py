@@ -26,6 +26,25 @@ def listing(queue_directory: str) -> Iterator[Listed]:
             continue
 
 
+def remove_all(queue_directory: str) -> int:
+    """Remove what waits there; how many messages that were."""
+    folder = os.path.join(queue_directory, "maildrop")
+    try:
+        names = [name for name in os.listdir(folder) if not name.startswith(".")]
+    except OSError:
+        return 0
+    return sum(remove(queue_directory, name) for name in names)
+
+
+def remove(queue_directory: str, name: str) -> bool:
+    """Remove one message; whether it was there. pickup may have been quicker."""
+    try:
+        os.unlink(os.path.join(queue_directory, "maildrop", name))
+    except OSError:
+        return False
+    return True
+
+
 def _row(name: str, path: str) -> Listed:
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     with open(descriptor, "rb") as file:

@@ -40,7 +40,7 @@ class DeliveryRequest:
 class Result:
     """What became of one recipient. connected: Unix time (s) when the connection stood (0.0: handed_over, no
     connection), finished: when this recipient was done; both for delays=a/b/c/d. logged_recipient replaces the address
-    in the log line where an agent changed it (local's alias members).
+    in the log line where an agent changed it (local's alias members). unlogged: for notices of success only.
     """
 
     index: int
@@ -49,6 +49,7 @@ class Result:
     finished: float = 0.0
     logged_recipient: Recipient | None = None
     transport: str = ""
+    unlogged: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,8 @@ class Rewriter(Protocol):
         """
         ...
 
-    async def resolve(self, sender: str, address: str) -> Resolution:
-        """Class, transport and next hop of a recipient address; sender serves sender_dependent_* maps."""
+    async def resolve(self, sender: str, address: str, *, probe: bool = False) -> Resolution:
+        """Class, transport and next hop of a recipient address; sender serves sender_dependent_* maps. probe: the
+        message only asks whether mail could be delivered (address_verify_transport_maps and its like apply).
+        """
         ...

@@ -159,6 +159,7 @@ class TlsTransport(asyncio.Protocol):
 
     def _session(self) -> Session:
         tls, library, raw = self._tls, _library(), cast("Any", self._tls)._ssl  # noqa: SLF001
+        is_resumed, has_secret = bool(library.SSL_session_reused(raw)), bool(library.SSL_get_extms_support(raw))
         ders: list[bytes] = []
         own = tls.get_peer_certificate(as_cryptography=True)
         if own is not None:
@@ -175,8 +176,8 @@ class TlsTransport(asyncio.Protocol):
             group=group,
             server_name=(tls.get_servername() or b"").decode("ascii", "replace"),
             is_named=tls.get_context() is not self._context,
-            is_resumed=bool(library.SSL_session_reused(raw)),
-            channels=_channel_bindings(tls, has_master_secret=bool(library.SSL_get_extms_support(raw))),
+            is_resumed=is_resumed,
+            channels=_channel_bindings(tls, has_master_secret=has_secret, is_resumed=is_resumed),
             certificate=certificate_of(ders),
         )
 
@@ -305,12 +306,15 @@ def _library() -> Any:
     return SSL._lib  # type: ignore[attr-defined]  # noqa: SLF001  (no public way yet)
 
 
-def _channel_bindings(tls: SSL.Connection, *, has_master_secret: bool) -> dict[str, bytes]:
-    """What both ends know of this connection. tls-exporter is safe in TLS 1.3, and before that where the master secret
-    is bound to the handshake (RFC 7627; RFC 9266, 4.2).
+def _channel_bindings(tls: SSL.Connection, *, has_master_secret: bool, is_resumed: bool) -> dict[str, bytes]:
+    """What both ends know of this connection. tls-exporter is safe in TLS 1.3; before that it and tls-unique are where
+    the master secret is bound to the handshake (RFC 7627; RFC 9266, 4.2).
     """
     found: dict[str, bytes] = {}
-    if has_master_secret or tls.get_protocol_version_name() == "TLSv1.3":
+    is_new = tls.get_protocol_version_name() == "TLSv1.3"
+    if has_master_secret and not is_new:  # the first message "Finished": the client's, or in a short handshake ours
+        found["tls-unique"] = (tls.get_finished() if is_resumed else tls.get_peer_finished()) or b""
+    if has_master_secret or is_new:
         try:
             found["tls-exporter"] = tls.export_keying_material(b"EXPORTER-Channel-Binding", 32, b"")
         except SSL.Error:

@@ -69,7 +69,8 @@ def _not_run(what: Run, error: OSError) -> Ran:
 
 
 def _not_executed(what: Run, words: str) -> Ran:
-    complaint = f"pipe_command: execvp {words}"
+    place = "" if what.daemon == "local" else "pipe_command: "
+    complaint = f"{place}execvp {words}"
     return Ran(_TEMPORARY, f"{what.daemon}: fatal: {complaint}\n".encode(), complaint=complaint)
 
 

@@ -69,9 +69,16 @@ class Progress:
         if outcome is None:
             return
         recipient = attributes.recipient
-        if recipient.original == recipient.address or attributes.sender != self.request.message.envelope.sender:
+        if attributes.sender != self.request.message.envelope.sender:
+            recipient = replace(recipient, original="", orcpt="")
+        elif recipient.original == recipient.address:
             recipient = replace(recipient, original="")
         self.results.append(Result(self.index, outcome, finished=time.time(), logged_recipient=recipient))
+
+    def take_unlogged(self, attributes: Attributes, outcome: Outcome) -> None:
+        """Add what only a notice of success tells of."""
+        now, recipient = time.time(), attributes.recipient
+        self.results.append(Result(self.index, outcome, finished=now, logged_recipient=recipient, unlogged=True))
 
     def take_all(self, attributes: Attributes, outcome: Outcome | list[Result]) -> None:
         """As take, for one outcome or for results that are complete."""

@@ -54,11 +54,18 @@ class Local:
     def head(self, attributes: Attributes, kind: str, *, from_moment: float = 0.0) -> bytes:
         """The fields before a message for a "file" or "command"; with from_moment (Unix time, s) the From line too."""
         recipient = attributes.recipient
-        fields = f"X-Original-To: {quote_address(recipient.original or recipient.address)}\n"
+        fields = ""
+        if attributes.owner is None or attributes.sender != attributes.owner:  # the mail is not the list owner's now
+            fields = f"X-Original-To: {quote_address(recipient.original or recipient.address)}\n"
         if kind in self.rules.delivered_header:
             fields += f"Delivered-To: {quote_address(attributes.delivered)}\n"
         line = from_line(attributes.sender, from_moment) if from_moment else b""
         return line + sender_field(attributes.sender) + fields.encode("utf-8", "surrogateescape")
+
+
+def alias_expanded(relay: str, *, has_owner: bool) -> Sent:
+    """What who asked for a notice of success hears of an alias: with an owner it is a list, where the trail ends."""
+    return Sent(Status("2.0.0", 0, "alias expanded"), relay, expanded=not has_owner)
 
 
 def identity_of(user: User) -> Identity:

@@ -18,7 +18,7 @@ from posthouse.deliver.local.attributes import (
     without_success,
 )
 from posthouse.deliver.local.commands import deliver_command
-from posthouse.deliver.local.context import Local
+from posthouse.deliver.local.context import Local, alias_expanded, is_question
 from posthouse.deliver.local.destinations import (
     Destination,
     ToAddress,
@@ -34,6 +34,7 @@ from posthouse.deliver.local.forwarding import note_forward, send_forwards
 from posthouse.deliver.results import failed
 from posthouse.errors import LookupFailed
 from posthouse.lookup.address_keys import with_extension
+from posthouse.mail.envelope import Notify
 from posthouse.mail.outcome import Deferred
 from posthouse.mail.status import Status
 from posthouse.maillog import local as maillog
@@ -146,6 +147,8 @@ class LocalDelivery:
             delivered=self._delivered(attributes),
         )
         owner = await owner_of(self._local, alias.name)
+        if attributes.recipient.notify & Notify.SUCCESS and not is_question(self._progress):
+            self._progress.take_unlogged(attributes, alias_expanded(self._local.relay, has_owner=owner is not None))
         if owner is not None:
             return replace(inside, owner=owner, sender=owner)
         return replace(inside, owner=None) if self._rules.reset_owner else inside
@@ -154,7 +157,7 @@ class LocalDelivery:
         count = await self._deliver_all(attributes, read_destinations(alias.members))
         if count == 0:
             self._local.log.warning(maillog.no_members(alias.name))
-            self._add(attributes, Status("5.3.5", 0, "mail system configuration error"))
+            self._add(attributes, _ALIASES_UNAVAILABLE)
 
     # .forward
 

@@ -11,7 +11,7 @@ from posthouse.deliver.local.context import Local, is_question
 from posthouse.deliver.results import failed
 from posthouse.mail.address import quote_address
 from posthouse.mail.content import Content, FilePart
-from posthouse.mail.envelope import Notify, Recipient
+from posthouse.mail.envelope import Recipient
 from posthouse.mail.outcome import Outcome, Sent
 from posthouse.mail.status import Status
 from posthouse.services.delivery import Result
@@ -70,8 +70,7 @@ async def _send(local: Local, progress: Progress, sender: str, delivered: str, r
         os.unlink(body.path)
     if isinstance(answer, Refused):
         return failed(answer.status, local.relay)
-    expanded = bool(progress.top.notify & Notify.SUCCESS)
-    return Sent(Status("2.0.0", 0, f"forwarded as {answer.queue_id}"), local.relay, expanded=expanded)
+    return Sent(Status("2.0.0", 0, f"forwarded as {answer.queue_id}"), local.relay)
 
 
 def _own_body(body: bytes | FilePart, name: str) -> bytes | FilePart:

@@ -90,4 +90,4 @@ async def _mapped(local: Local, parameter: str, name: str) -> str | None:
 
 def _unavailable(local: Local, parameter: str, failure: LookupFailed) -> Outcome:
     local.log.warning(f"{parameter}: {failure}")
-    return failed(Status("4.3.0", 0, f"{parameter} lookup failure"), local.relay)
+    return failed(Status("4.3.0", 0, "table lookup failure"), local.relay)

@@ -37,6 +37,8 @@ def _one(word: str, *, lmtp: bool) -> NextHop:
         return NextHop("", by_mx=False, path=word[5:], text=word)
     if lmtp and word.startswith("inet:"):
         word = word[5:]
+    if word.startswith("[") and "]" not in word:
+        raise ConfigError(f'missing "]" in server description: {word}')
     match = _FORM.match(word)
     if match is None or not (match[1] or match[2]):
         raise ConfigError(f"bad next-hop destination: {word}")

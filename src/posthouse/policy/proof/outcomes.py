@@ -128,8 +128,9 @@ def outcome_of(rule: Rule, situation: Situation) -> Outcome:
         return ways(rule.members, situation.inner(softened=softened))
     restriction = rule.restriction
     if restriction is None:
-        is_empty_class = rule.text in situation.settings.items("smtpd_restriction_classes")
-        return NOTHING if is_empty_class and not situation.settings.text(rule.text).strip() else REFUSES
+        settings = situation.settings
+        is_class = rule.text in settings.items("smtpd_restriction_classes") and settings.knows(rule.text)
+        return NOTHING if is_class and not settings.text(rule.text).strip() else REFUSES
     if restriction.takes is Takes.TABLE:
         return _table_outcome(rule, situation, softened=softened)
     if restriction.takes is Takes.SERVER:

@@ -63,7 +63,8 @@ class SupposedTable(AccessTable):
 
 class _SupposedServer:
     def __init__(self, endpoint: str, options: object, answer: str) -> None:
-        self.endpoint, self.options, self._answer = endpoint, options, answer
+        self.endpoint = self.written = endpoint
+        self.options, self._answer = options, answer
 
     async def ask(self, attributes: object) -> str:  # noqa: ARG002
         return self._answer

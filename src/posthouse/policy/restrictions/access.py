@@ -153,10 +153,10 @@ def _domain_of(check: Check, party: str) -> tuple[str, tuple[str, str]]:
             return request.helo_name or "", (request.helo_name or "", names.HELO)
         case "sender":
             sender = request.sender or ""
-            return sender.rpartition("@")[2] if "@" in sender else "", (sender, names.SENDER)
+            return sender.rpartition("@")[2], (sender, names.SENDER)
         case _:
             recipient = check.recipient or ""
-            return recipient.rpartition("@")[2] if "@" in recipient else "", (recipient, names.RECIPIENT)
+            return recipient.rpartition("@")[2], (recipient, names.RECIPIENT)
 
 
 _declare_server_lookups()

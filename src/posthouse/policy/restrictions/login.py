@@ -58,7 +58,10 @@ async def reject_known_sender_login_mismatch(check: Check) -> Answer:
 @restriction(stages=Stage.WITH_SENDER)
 async def reject_sender_login_mismatch(check: Check) -> Answer:
     """Refuse a sender that belongs to another login than the client's, or to one while the client has none."""
-    if not check.means.settings.flag("smtpd_sasl_auth_enable"):
+    asked = [
+        is_login_offered(check, f"reject_{who}authenticated_sender_login_mismatch") for who in ("", "un")
+    ]  # fmt: skip
+    if not all(asked):
         return None
     if check.request.sasl_username:
         return await _refuse_wrong_owner(check, only_known=False)

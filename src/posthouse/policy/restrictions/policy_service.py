@@ -22,7 +22,7 @@ async def check_policy_service(check: Check, server: PolicyServer) -> Answer:
     if action is None:
         action = server.options.default_action
     subject = (check.subject, check.subject_class)
-    return await apply_value(check, action, subject, (server.endpoint, "policy query"))
+    return await apply_value(check, action, subject, (server.written, "policy query"))
 
 
 def _attributes(check: Check, policy_context: str) -> Iterator[tuple[str, str]]:

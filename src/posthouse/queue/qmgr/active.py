@@ -126,7 +126,8 @@ class DeliveryLog:
             shown = result.logged_recipient or wanted[result.index]
             # Mail that local passed on (mailbox_transport) is logged under the transport that took it.
             log = self.others(result.transport).log if result.transport and self.others is not None else self.log
-            log.info(says.status(message.queue_id, shown, outcome, times, said))
+            if not result.unlogged:
+                log.info(says.status(message.queue_id, shown, outcome, times, said))
             counted.append(result)
         missing = wanted.keys() - {result.index for result in counted}
         if missing:

@@ -67,7 +67,9 @@ class Router:
             transport, _, nexthop = envelope.content_filter.partition(":")
             nexthop = nexthop or self._filter_nexthop or recipient.address.rpartition("@")[2]
             return Resolution(transport, nexthop, recipient.address, AddressClass.DEFAULT)
-        return await self._rewriter.resolve(envelope.sender, recipient.address)
+        return await self._rewriter.resolve(
+            envelope.sender, recipient.address, probe=bool(envelope.trace & Trace.PROBE)
+        )
 
     def _route(self, resolution: Resolution, index: int, recipient: Recipient) -> Route:
         if resolution.recipient != recipient.address:

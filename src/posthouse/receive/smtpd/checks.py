@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from posthouse.mail.address import quote_address
 from posthouse.mail.status import Status
 from posthouse.maillog import smtpd as lines
 from posthouse.policy.verdict import PASS, Verdict
-from posthouse.protocols.smtp_address import BadAddress
+from posthouse.protocols.smtp_address import BadAddress, is_closed
 from posthouse.protocols.smtp_server import Reply, refusal
 
 if TYPE_CHECKING:
+    from posthouse.policy.request import Request
     from posthouse.receive.smtpd.conversation import Conversation
     from posthouse.receive.smtpd.rules import Rules
     from posthouse.receive.smtpd.session import Session
@@ -22,6 +23,12 @@ def refuse_option(address: str, rules: Rules) -> None:
     """An address that commands could take for an option is bad (allow_min_user). Raises BadAddress."""
     if address.startswith("-") and not rules.allow_min_user:
         raise BadAddress(address)
+
+
+def refuse_open_bracket(word: str) -> None:
+    """<a@b without > is no address. Raises BadAddress."""
+    if not is_closed(word):
+        raise BadAddress(word)
 
 
 def quoted(address: str | None) -> str | None:
@@ -65,6 +72,19 @@ async def obey(
     return refusal(verdict.refusal, closes=verdict.closes)
 
 
+async def obey_about_content(
+    session: Session, ask: Callable[[Request], Coroutine[Any, Any, Verdict]], where: str
+) -> Reply | None:
+    """As obey, at DATA and after it: a recipient is known where there is only one."""
+    transaction, request = session.transaction, session.request
+    recipients = transaction.recipients if transaction is not None else []
+    request.recipient = recipients[0].address if len(recipients) == 1 else None
+    try:
+        return await obey(session, ask(request), where, request.recipient)
+    finally:
+        request.recipient = None
+
+
 def refuse_logged(session: Session, reply: Reply, where: str, recipient: str | None = None) -> Reply:
     """A refusal of smtpd's own, with its reject line."""
     log_note(session, "reject", where, shown(reply.status), recipient)
@@ -87,5 +107,6 @@ def client_slots(session: Conversation) -> dict[str, str]:
         if address or told.get("NAME"):
             port = told.get("PORT", "")
             shown_port = f":{port}" if port and session.service.rules.log_port else ""
-            slots["orig_client"] = f"{told.get('NAME') or 'unknown'}[{address or 'unknown'}]{shown_port}"
+            name = told.get("NAME") or "unknown"
+            slots["orig_client"] = name if address in ("", "unknown") else f"{name}[{address}]{shown_port}"
     return slots

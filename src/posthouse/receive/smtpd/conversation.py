@@ -12,6 +12,7 @@ from posthouse.policy.request import Request
 from posthouse.protocols.smtp_server import Reply, refusal, refuse, softened
 from posthouse.receive.smtpd.checks import client_slots
 from posthouse.receive.smtpd.content_spool import ContentSpool
+from posthouse.receive.smtpd.verbs import NOOP_OK
 
 if TYPE_CHECKING:
     from posthouse.receive.smtpd.incoming import Incoming
@@ -119,12 +120,13 @@ class Conversation(asyncio.Protocol):
     def settle(self, verb: Verb | None, reply: Reply) -> None:
         """Send the reply and keep the books of successes and errors."""
         bad = reply.status.code >= 400 or reply.is_error
-        self.count(verb.word.lower() if verb else "unknown", good=not bad)
+        if reply is not NOOP_OK:
+            self.count(verb.word.lower() if verb else "unknown", good=not bad)
         self.send(reply)
         if bad:
             self.errors += 1
             self.blame(self.blamed or "protocol")
-        if verb is not None and verb.is_junk:
+        if reply is NOOP_OK or (verb is not None and verb.is_junk):
             if self.junk > self.service.limits.junk_commands:
                 self.errors += 1
             self.junk += 1

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from posthouse.errors import LookupFailed
 from posthouse.mail.status import Status
 from posthouse.maillog import smtpd as lines
-from posthouse.protocols.smtp_server import Reply, ok, refuse
+from posthouse.protocols.smtp_server import Reply, refuse
+from posthouse.receive.smtpd.verbs import NOOP_OK
 
 if TYPE_CHECKING:
     from posthouse.receive.smtpd.session import Session
@@ -19,7 +20,6 @@ RUDE = Reply(Status("2.7.0", 221, "Error: I can break rules, too. Goodbye."), cl
 NOT_RECOGNIZED = refuse(500, "5.5.2", "Error: command not recognized")
 REDACTED = b"[...]"
 BAD_SYNTAX = refuse(500, "5.5.2", "Error: bad syntax")
-NOOP_OK = ok("Ok")
 
 
 def split_command(session: Session, line: bytes) -> tuple[str, str]:

@@ -13,7 +13,7 @@ from posthouse.mail.envelope import Envelope, Origin
 from posthouse.mail.status import Status
 from posthouse.maillog import smtpd as lines
 from posthouse.protocols.smtp_server import Reply, ok, refuse
-from posthouse.receive.smtpd.checks import log_note, obey
+from posthouse.receive.smtpd.checks import log_note, obey_about_content
 from posthouse.receive.smtpd.milters import as_reply
 from posthouse.receive.smtpd.proxy_filter import pass_content
 from posthouse.receive.smtpd.queue_file_size import exceeds_limit
@@ -57,12 +57,11 @@ async def refuse_what_has_no_room(session: Session, transaction: Transaction, sp
     return None
 
 
-async def ask_policy(session: Session, transaction: Transaction, spool: ContentSpool) -> Reply | None:
+async def ask_policy(session: Session, transaction: Transaction, spool: ContentSpool) -> Reply | None:  # noqa: ARG001
     """smtpd_end_of_data_restrictions."""
     request = session.request
     request.size, request.header = spool.wire_size, spool.header
-    recipient = transaction.recipients[0].address if len(transaction.recipients) == 1 else None
-    return await obey(session, session.service.gate.end_of_data(request), "END-OF-MESSAGE", recipient)
+    return await obey_about_content(session, session.service.gate.end_of_data, "END-OF-MESSAGE")
 
 
 async def hand_to_cleanup(session: Session, transaction: Transaction, spool: ContentSpool) -> Reply | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from posthouse.maillog import smtpd as lines
 from posthouse.protocols.smtp_data import ChunkDecoder
 from posthouse.protocols.smtp_server import Reply, ok, refuse
-from posthouse.receive.smtpd.checks import obey
+from posthouse.receive.smtpd.checks import obey_about_content
 from posthouse.receive.smtpd.end_of_data import TOO_BIG, end_message
 from posthouse.receive.smtpd.incoming import ChunkContent
 from posthouse.receive.smtpd.proxy_filter import pass_data
@@ -69,8 +69,7 @@ async def _refused(session: Session, size: int, last: bool) -> Reply | None:
         return _NULL
     if transaction.chunks is None:
         session.request.protocol_state = "DATA"
-        only = transaction.recipients[0].address if len(transaction.recipients) == 1 else None
-        refused = await obey(session, session.service.gate.data(session.request), "BDAT", only)
+        refused = await obey_about_content(session, session.service.gate.data, "BDAT")
         if refused is None and session.milters is not None:
             refused = await session.milters.data("BDAT")
         if refused is None and session.service.proxy is not None:

@@ -8,7 +8,7 @@ from posthouse.mail.status import Status
 from posthouse.maillog import smtpd as lines
 from posthouse.protocols.smtp_data import BareNewline, DataDecoder
 from posthouse.protocols.smtp_server import Reply, refuse
-from posthouse.receive.smtpd.checks import obey
+from posthouse.receive.smtpd.checks import obey_about_content
 from posthouse.receive.smtpd.end_of_data import end_message
 from posthouse.receive.smtpd.incoming import DataContent
 from posthouse.receive.smtpd.proxy_filter import pass_data
@@ -36,8 +36,7 @@ async def answer(session: Session, arguments: str) -> Reply | None:
         return _SYNTAX
     request = session.request
     request.protocol_state = "DATA"
-    only = transaction.recipients[0].address if len(transaction.recipients) == 1 else None
-    refused = await obey(session, session.service.gate.data(request), "DATA", only)
+    refused = await obey_about_content(session, session.service.gate.data, "DATA")
     if refused is None and session.milters is not None:
         refused = await session.milters.data("DATA")
     if refused is None and session.service.proxy is not None:

@@ -6,9 +6,9 @@ import time
 from typing import TYPE_CHECKING
 
 from posthouse.maillog import smtpd as lines
-from posthouse.protocols.smtp_address import BadAddress, extract_address
+from posthouse.protocols.smtp_address import BadAddress, extract_address, is_closed
 from posthouse.protocols.smtp_server import CommandSyntax, Reply, address_words, mail_parameters, ok, refuse
-from posthouse.receive.smtpd.checks import obey, refuse_logged, refuse_option
+from posthouse.receive.smtpd.checks import obey, refuse_logged, refuse_open_bracket, refuse_option
 from posthouse.receive.smtpd.proxy_filter import note_sender
 from posthouse.receive.smtpd.transaction import Transaction
 
@@ -36,6 +36,7 @@ async def answer(session: Session, arguments: str) -> Reply:
         return _SYNTAX
     rules, offered = session.service.rules, session.keyword_limits
     try:
+        refuse_open_bracket(words[0])
         sender = extract_address(words[0], strict=rules.strict_envelopes, utf8=_wants_utf8(words, session))
         refuse_option(sender, rules)
         parameters = mail_parameters(
@@ -45,7 +46,7 @@ async def answer(session: Session, arguments: str) -> Reply:
             verp=session.service.may_use(session, session.service.verp_hosts),
         )
     except BadAddress:
-        if not words[0].startswith("<") or words[0].endswith(">"):
+        if is_closed(words[0]):
             session.log.warning(lines.bad_address(session.client, "MAIL", words[0]))
         return _BAD_ADDRESS
     except CommandSyntax as error:

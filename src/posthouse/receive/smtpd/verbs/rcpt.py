@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from posthouse.mail.envelope import Recipient
 from posthouse.maillog import smtpd as lines
-from posthouse.protocols.smtp_address import BadAddress, extract_address
+from posthouse.protocols.smtp_address import BadAddress, extract_address, is_closed
 from posthouse.protocols.smtp_server import CommandSyntax, Reply, address_words, ok, rcpt_parameters, refuse
-from posthouse.receive.smtpd.checks import obey, refuse_option
+from posthouse.receive.smtpd.checks import obey, refuse_open_bracket, refuse_option
 from posthouse.receive.smtpd.proxy_filter import pass_recipient
 
 if TYPE_CHECKING:
@@ -34,17 +34,19 @@ async def answer(session: Session, arguments: str) -> Reply | None:
         return _SYNTAX
     service = session.service
     try:
+        refuse_open_bracket(words[0])
         address = extract_address(
             words[0], strict=service.rules.strict_envelopes, utf8=transaction.parameters.smtputf8, null=False
         )
         refuse_option(address, service.rules)
-        _refuse_two_signs(address)
         parameters = rcpt_parameters(words[1:], dsn="dsn" not in session.keyword_limits)
     except BadAddress:
-        if not words[0].startswith("<") or words[0].endswith(">"):
+        if is_closed(words[0]):
             session.log.warning(lines.bad_address(session.client, "RCPT", words[0]))
         return _BAD_ADDRESS
     except CommandSyntax as error:
+        if error.warning:
+            session.log.warning(lines.printable(error.warning, 200))
         return error.reply
     service.old_defaults.note_address(session, "recipient", address)
     refused = _too_many(session, transaction)
@@ -52,11 +54,6 @@ async def answer(session: Session, arguments: str) -> Reply | None:
         return refused if refused is not TOO_MANY else None
     recipient = Recipient(address, "", parameters.orcpt or _as_typed(words[0]), parameters.notify)
     return await _accept(session, transaction, recipient, words)
-
-
-def _refuse_two_signs(address: str) -> None:
-    if "@@" in address:
-        raise BadAddress(address)
 
 
 def _as_typed(text: str) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from posthouse.maillog import smtpd as lines
 from posthouse.protocols.smtp_address import BadAddress, extract_address
 from posthouse.protocols.smtp_server import Reply, ok, refuse, split_words
-from posthouse.receive.smtpd.checks import obey
+from posthouse.receive.smtpd.checks import obey, refuse_option
 
 if TYPE_CHECKING:
     from posthouse.receive.smtpd.session import Session
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 IS_JUNK = True
 ENDS_GROUP = True
 _DISABLED = refuse(502, "5.5.1", "VRFY command is disabled")
-_NEED_HELO = refuse(503, "5.5.1", "Error: send HELO/EHLO first")
 _BAD_ADDRESS = refuse(501, "5.1.3", "Bad recipient address syntax")
 
 
@@ -23,8 +22,6 @@ async def answer(session: Session, arguments: str) -> Reply:
     rules = session.service.rules
     if rules.disable_vrfy:
         return _DISABLED
-    if rules.helo_required and session.request.helo_name is None:
-        return _NEED_HELO
     words = split_words(arguments)
     utf8 = rules.smtputf8 and len(words) > 1 and words[-1].upper() == "SMTPUTF8"
     if utf8:
@@ -34,6 +31,7 @@ async def answer(session: Session, arguments: str) -> Reply:
     text = " ".join(words)
     try:
         address = extract_address(text, utf8=utf8, null=False)
+        refuse_option(address, rules)
     except BadAddress:
         session.log.warning(lines.bad_address(session.client, "VRFY", text))
         return _BAD_ADDRESS

@@ -22,7 +22,7 @@ NOT_AUTHORIZED = refuse(550, "5.7.0", "Error: insufficient authorization")
 async def answer(session: Session, arguments: str) -> Reply | None:
     if session.transaction is not None:
         return _IN_TRANSACTION
-    if not session.service.may_use(session, session.service.xclient_hosts):
+    if arguments.strip() and not session.service.may_use(session, session.service.xclient_hosts):
         return NOT_AUTHORIZED
     try:
         told = parse_attributes("XCLIENT", arguments, _KNOWN, session.service.rules.ipv6)
@@ -37,6 +37,7 @@ async def answer(session: Session, arguments: str) -> Reply | None:
     session.client = client_shown(session)
     session.forget_transaction()
     session.xforward = None
+    session.request.protocol_state = "XCLIENT"
     await welcome(session)
     return None
 

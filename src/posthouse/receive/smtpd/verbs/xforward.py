@@ -21,7 +21,7 @@ _NAMED = ("NAME", "ADDR", "PORT")
 async def answer(session: Session, arguments: str) -> Reply:
     if session.transaction is not None:
         return _IN_TRANSACTION
-    if not session.may_forward:
+    if arguments.strip() and not session.may_forward:
         return _NOT_AUTHORIZED
     try:
         told = parse_attributes("XFORWARD", arguments, _KNOWN, session.service.rules.ipv6)
