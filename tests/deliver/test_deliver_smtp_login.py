@@ -12,7 +12,9 @@ from posthouse.config.settings import from_text
 from posthouse.deliver.smtp.connection import connect
 from posthouse.deliver.smtp.login import SaslClient, without_secret
 from posthouse.deliver.smtp.peer import Peer
-from posthouse.errors import LookupFailed
+from posthouse.mail.content import Content
+from posthouse.mail.envelope import Envelope
+from posthouse.mail.message import QueuedMessage
 from posthouse.mail.outcome import Bounced, Deferred
 from posthouse.protocols.smtp_client import Features, ServerReply
 from posthouse.system.log import DaemonLog, MemorySink
@@ -24,8 +26,6 @@ smtp_sasl_auth_enable = yes
 smtp_sasl_security_options = noanonymous
 recipient_delimiter = +
 """
-HOST = "mx.good.test[127.0.0.1]"
-LEFT = "authentication mechanisms for this type of connection security"
 
 
 @contextlib.asynccontextmanager
@@ -50,7 +50,7 @@ async def server_that_says(*lines):
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     peer = Peer("mx.good.test", "127.0.0.1", server.sockets[0].getsockname()[1])
     connection = await connect(peer, 10)
-    connection.features = Features(name="mx.good.test", auth=["PLAIN"])
+    connection.features = Features(name="mx.good.test", keywords={"AUTH"}, auth=["PLAIN"])
     try:
         yield connection, heard
     finally:
@@ -60,9 +60,10 @@ async def server_that_says(*lines):
         await server.wait_closed()
 
 
-async def log_in(connection, more="", sender="", next_hop="good.test", log=None):
-    client = SaslClient(from_text(PASSWORDS + more), "smtp", DaemonLog("postfix/smtp", log or MemorySink()))
-    return await client.log_in(connection, sender, next_hop)
+async def log_in(connection, more="", sender="", next_hop="good.test", prefix="smtp"):
+    client = SaslClient(from_text(PASSWORDS + more), prefix, DaemonLog(f"postfix/{prefix}", MemorySink()))
+    message = QueuedMessage("ABC1", 1.0, Envelope(sender, ()), Content(b"", b""), 0)
+    return await client.log_in(connection, message, next_hop)
 
 
 def shown(line):
@@ -86,6 +87,14 @@ BY_SENDER = "smtp_sender_dependent_authentication = yes\n"
 async def test_the_password_is_that_of_the_sender_or_the_host(more, sender, next_hop, user):
     async with server_that_says(b"235 2.7.0 in") as (connection, heard):
         assert await log_in(connection, more, sender, next_hop) is None
+        assert shown(heard[0]) == user
+
+
+@pytest.mark.parametrize(("flag", "user"), [("yes", "ann"), ("no", "host")])
+async def test_lmtp_has_a_setting_of_its_own(flag, user):
+    more = PASSWORDS.replace("smtp_", "lmtp_") + f"lmtp_sender_dependent_authentication = {flag}\n"
+    async with server_that_says(b"235 2.7.0 in") as (connection, heard):
+        assert await log_in(connection, more, "ann@example.com", prefix="lmtp") is None
         assert shown(heard[0]) == user
 
 
@@ -140,7 +149,7 @@ async def test_a_refusal_for_good_bounces_where_main_cf_wants_it():
 @pytest.mark.parametrize("challenge", [b"\xff\xfe", b"r=nonsense", b"r=x,s=!,i=1", b"r=,s=,i=0"])
 async def test_challenges_that_make_no_sense_do_no_harm(challenge):
     async with server_that_says(b"334 " + base64.b64encode(challenge)) as (connection, _):
-        connection.features = Features(name="mx.good.test", auth=["SCRAM-SHA-256"])
+        connection.features = Features(name="mx.good.test", keywords={"AUTH"}, auth=["SCRAM-SHA-256"])
         outcome = await log_in(connection)
     assert isinstance(outcome, Deferred)
     assert "cannot authenticate" in outcome.status.text
@@ -162,7 +171,7 @@ async def test_challenges_that_make_no_sense_do_no_harm(challenge):
 )
 async def test_the_mechanism_is_the_best_that_both_allow(more, offered, chosen):
     async with server_that_says(b"535 5.7.8 no") as (connection, heard):
-        connection.features = Features(name="mx.good.test", auth=offered)
+        connection.features = Features(name="mx.good.test", keywords={"AUTH"}, auth=offered)
         await log_in(connection, more)
         assert heard[0].split()[1] == chosen
 
@@ -179,40 +188,3 @@ def test_a_server_that_repeats_the_password_does_not_get_it_into_the_log():
     said = without_secret(ServerReply(535, (f"535-no: pass-word {everything}", "535 cGFzcy13b3Jk")), "ann", "pass-word")
     assert said.said == "535-no: [...] [...] 535 [...]"
     assert without_secret(ServerReply(535, ("535 a wrong one",)), "ann", "a").said == "535 a wrong one"
-
-
-@pytest.mark.parametrize(
-    ("more", "text", "warning"),
-    [
-        (
-            "smtp_sasl_mechanism_filter = login\n",
-            f"SASL authentication failed: server {HOST} offered no compatible {LEFT}",
-            "offered no supported AUTH mechanisms: 'PLAIN'",
-        ),
-        (
-            "smtp_sasl_password_maps = static:{ :secret}\n",
-            "SASL authentication failed; cannot authenticate to server mx.good.test[127.0.0.1]: generic failure",
-            "SASL authentication failure: All-whitespace username.",
-        ),
-    ],
-)
-async def test_a_login_that_cannot_begin_lets_the_mail_wait_and_the_log_says_why(more, text, warning):
-    log = MemorySink()
-    async with server_that_says(b"250") as (connection, heard):
-        outcome = await log_in(connection, more, log=log)
-        assert heard == []
-    assert isinstance(outcome, Deferred)
-    assert (outcome.status.dsn, outcome.status.text) == ("4.7.0", text)
-    assert [line.endswith(warning) for line in log.lines] == [True]
-
-
-async def test_a_refusal_without_an_enhanced_code_has_none_of_ours():
-    async with server_that_says(b"503 already logged in") as (connection, _):
-        outcome = await log_in(connection)
-    assert (type(outcome), outcome.status.dsn) == (Deferred, "4.0.0")
-
-
-async def test_a_password_table_that_fails_is_for_the_agent_to_tell():
-    async with server_that_says(b"250") as (connection, _):
-        with pytest.raises(LookupFailed):
-            await log_in(connection, "smtp_sasl_password_maps = fail:down\n")

@@ -75,6 +75,8 @@ class TlsServer(threading.Thread):
         while line := reader.readline().decode().strip():
             verb = line.split()[0].upper()
             self.commands.append(line)
+            if self.replies.get(verb) == "close":
+                return
             if verb in self.replies:
                 say(self.replies[verb])
             elif verb == "EHLO":
@@ -321,3 +323,38 @@ def test_a_wrong_password_makes_mail_wait_and_is_not_shown(send, pki, tmp_path):
         "SASL authentication failed; server mx.good.test[127.0.0.1] said: 535 5.7.8 Error: authentication failed"
     )
     assert not any("secret" in line for line in log)
+
+
+@pytest.mark.parametrize(
+    ("entry", "offered", "replies", "dsn", "text"),
+    [
+        ("ann:secret", "AUTH", {}, "4.7.0", "offered no compatible authentication mechanisms"),
+        ("ann:secret", "AUTH GSSAPI", {}, "4.7.0", "no mechanism available"),
+        (":secret", "AUTH PLAIN", {}, "4.7.0", "generic failure"),
+        ("ann:secret", "AUTH PLAIN", {"AUTH": "535 no"}, "4.0.0", "said: 535 no"),
+        ("ann:secret", "AUTH PLAIN", {"AUTH": "close"}, "4.4.2", "lost connection with mx.good.test[127.0.0.1] while"),
+    ],
+)
+def test_a_login_that_comes_to_nothing_makes_mail_wait(send, pki, tmp_path, entry, offered, replies, dsn, text):
+    (tmp_path / "passwords").write_text(f"mx.good.test {entry}\n")
+    server = TlsServer(pki["good"], after=(offered,), replies=replies)
+    outcome, log = send(
+        server, smtp_tls_security_level="encrypt", smtp_sasl_auth_enable="yes",
+        smtp_sasl_password_maps=f"texthash:{tmp_path}/passwords", smtp_sasl_security_options="noanonymous",
+        smtp_sasl_tls_security_options="noanonymous",
+    )  # fmt: skip
+    assert isinstance(outcome, Deferred)
+    assert outcome.status.dsn == dsn
+    assert text in outcome.status.text
+    assert server.messages == 0
+    assert not any("secret" in line for line in log)
+
+
+def test_passwords_that_cannot_be_looked_up_make_mail_wait(send, pki):
+    server = TlsServer(pki["good"], after=("AUTH PLAIN",))
+    outcome, log = send(
+        server, smtp_tls_security_level="encrypt", smtp_sasl_auth_enable="yes", smtp_sasl_password_maps="fail:broken"
+    )
+    assert outcome.status.text == "local data error while talking to mx.good.test[127.0.0.1]"
+    assert any('fail:broken lookup error for "mx.good.test"' in line for line in log)
+    assert server.messages == 0

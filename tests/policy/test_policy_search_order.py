@@ -39,10 +39,13 @@ async def test_a_malformed_order_is_a_server_configuration_error(open_door, argu
     assert await door.reply("ok@example.org") == "451 4.3.5 Server configuration error"
 
 
+NOBODY = "unknown[198.51.100.7]"
+
+
 async def test_only_the_fingerprints_in_the_order_are_looked_up(open_door):
     table = "inline:{ {AA = REJECT certificate}, {BB = REJECT key} }"
     for order, reason in (("", "certificate"), (PUBLIC_KEY, "key"), (f"{PUBLIC_KEY} {CERTIFICATE}", "key")):
         attribute = f", {{ search_order = {order} }}" if order else ""
         door = open_door(f"smtpd_client_restrictions = check_ccert_access {{ {table}{attribute} }}\n")
         request = door.request(recipient="ok@example.org", ccert_fingerprint="AA", ccert_pubkey_fingerprint="BB")
-        assert said(await door.gate.rcpt(request)) == f"554 5.7.1 <>: Client certificate rejected: {reason}"
+        assert said(await door.gate.rcpt(request)) == f"554 5.7.1 <{NOBODY}>: Client certificate rejected: {reason}"

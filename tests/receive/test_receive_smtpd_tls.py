@@ -458,3 +458,32 @@ async def test_gnu_sasl_logs_in_bound_to_its_connection(tmp_path, issued, versio
             subprocess.run, words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False
         )
         assert "235 2.7.0 Authentication successful" in done.stdout + done.stderr
+
+
+def refuse_certificate(port):
+    """A client that trusts nobody, and says so."""
+    with socket.create_connection(("127.0.0.1", port), 20) as plain, plain.makefile("rb") as replies:
+        replies.readline()
+        plain.sendall(b"STARTTLS\r\n")
+        assert replies.readline().startswith(b"220")
+        with pytest.raises(ssl.SSLCertVerificationError):
+            ssl.create_default_context().wrap_socket(plain, server_hostname="mail.example.com")
+
+
+async def test_level_2_of_the_log_tells_the_steps_of_a_handshake(tmp_path, issued):
+    async with Scene(tmp_path, f"{keys(issued)}smtpd_tls_loglevel = 2\nsmtpd_tls_ciphers = high\n") as scene:
+        await secured(scene, issued)
+        await scene.log("setting up TLS connection from", HOST)
+        await scene.log(f'{HOST}: TLS cipher list "')
+        for state in ("SSLv3/TLS read client hello", "SSLv3/TLS write server hello", "SSLv3/TLS read finished"):
+            await scene.log(f"postfix/smtpd: SSL_accept:{state}")
+        await scene.log("postfix/smtpd: initializing the server-side TLS engine")
+        await asyncio.to_thread(refuse_certificate, scene.port)
+        await scene.log("postfix/smtpd: SSL3 alert read:fatal:unknown CA")
+
+
+async def test_at_level_1_there_is_one_line(tmp_path, issued):
+    async with Scene(tmp_path, f"{keys(issued)}smtpd_tls_loglevel = 1\n") as scene:
+        await secured(scene, issued)
+        await scene.log("Anonymous TLS connection established")
+        assert not any("SSL_accept" in line or "setting up" in line for line in scene.sink.lines)

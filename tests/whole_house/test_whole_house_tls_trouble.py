@@ -175,3 +175,35 @@ def test_a_key_that_may_not_be_read_is_told_before_it_hurts(place):
 def test_sound_keys_are_not_complained_about(place):
     pair = certificates.make(place, "good", "a.test")
     assert "TLS of service" not in told(place, f"smtpd_tls_chain_files = {pair.key}, {pair.certificate}\n")
+
+
+def test_a_revoked_certificate_is_kept_out_by_its_fingerprint(place):
+    """Revocation lists are not looked at, as in Postfix: a table is."""
+    house = SubmissionHouse(place / "house")
+    pairs = {n: certificates.make(place, n, f"{n}.test", issuer=house.authority) for n in ("good", "revoked")}
+    with (house.conf / "main.cf").open("a") as main_cf:
+        main_cf.write(
+            f"smtpd_tls_CAfile = {house.authority.certificate}\nsmtpd_tls_req_ccert = yes\n"
+            f"smtpd_tls_fingerprint_digest = sha256\nsmtpd_recipient_restrictions = check_ccert_access inline:{{ "
+            f"{{ {pairs['revoked'].fingerprint()} = REJECT the key was stolen }} }}\n"
+        )
+    text = (house.conf / "master.cf").read_text().replace("smtpd_recipient_restrictions=", "smtpd_delay_reject=yes")
+    mua = "permit_tls_all_clientcerts,reject"
+    text = text.replace("smtpd_client_restrictions=$mua_client_restrictions", f"smtpd_client_restrictions={mua}")
+    text = text.replace("permit_sasl_authenticated,permit_tls_clientcerts,reject", mua)
+    (house.conf / "master.cf").write_text(text)
+    house.start()
+    try:
+        answers = {}
+        for name, pair in pairs.items():
+            context = ssl.create_default_context(cafile=str(house.authority.certificate))
+            context.load_cert_chain(pair.certificate, pair.key)
+            with smtplib.SMTP_SSL("localhost", house.submissions, timeout=60, context=context) as client:
+                client.ehlo()
+                client.mail("joe@example.org")
+                answers[name] = client.rcpt("x@elsewhere.test")
+        assert answers["good"][0] == 250
+        said = b"5.7.1 <revoked.test>: Client certificate rejected: the key was stolen"
+        assert answers["revoked"] == (554, said)
+    finally:
+        house.stop()

@@ -35,7 +35,6 @@ UNSUPPORTED: Final[dict[str, str]] = {
     "fast_flush_refresh_time": "the queue itself is asked for what waits for a destination; there is no list of it",
     "import_environment": "daemons get a clean environment; commands get what export_environment says",
     "lmtp_assume_final": "delivery over LMTP is reported as relayed, as by default",
-    "lmtp_sender_dependent_authentication": "LMTP logins do not depend on the sender yet",
     "local_login_sender_maps": "who may use which sender in sendmail is not checked yet",
     "master_service_disable": "remove or comment out the service in master.cf instead",
     "queue_file_attribute_count_limit": "the number of attributes of a message is fixed",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 _CONTENT_LIMIT = 60
 
 
@@ -61,25 +59,16 @@ def no_authorities(file: str, folder: str) -> str:
     return f"cannot load Certification Authority data, {', '.join(named)}: disabling TLS support"
 
 
-def no_mechanism_left(relay: str, offered: Sequence[str]) -> str:
-    """A server from whose mechanisms smtp_sasl_mechanism_filter leaves none."""
-    return f"{relay} offered no supported AUTH mechanisms: '{_printable(' '.join(offered))}'"
-
-
-def nothing_compatible(server: str) -> str:
-    """Why mail to such a server waits."""
-    what = "offered no compatible authentication mechanisms for this type of connection security"
-    return f"SASL authentication failed: server {server} {what}"
-
-
-def login_not_begun(reason: str) -> str:
-    """A login that failed before a word was said."""
-    return f"SASL authentication failure: {reason}"
-
-
 def library_problem(reason: str) -> str:
     """What OpenSSL has to say."""
     return f"TLS library problem: {reason}"
+
+
+def no_mechanisms(relay: str, offered: tuple[str, ...]) -> str:
+    """A server offers logins, and none by which one could log in."""
+    if not offered:
+        return f"{relay} offered null AUTH mechanism list"
+    return f"{relay} offered no supported AUTH mechanisms: '{_printable(' '.join(offered))}'"
 
 
 def table_failed(table: str, key: str) -> str:

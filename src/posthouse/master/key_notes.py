@@ -1,4 +1,4 @@
-"""What is odd about key files, though TLS works: keys that anybody may read, and certificates for another name."""
+"""What is odd about key files, though TLS works: keys that others may change, and certificates for another name."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from posthouse.protocols.tls_names import certificate_matches
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
 
-_OTHERS = stat.S_IROTH | stat.S_IWOTH | stat.S_IWGRP
+_CHANGES = stat.S_IWOTH | stat.S_IWGRP
 
 
 def key_notes(settings: Settings, services: Iterable[Service]) -> Iterator[tuple[str, str]]:
@@ -24,9 +24,8 @@ def key_notes(settings: Settings, services: Iterable[Service]) -> Iterator[tuple
     sources = sources_of(settings, services)
     keys = read_keys(path for source in sources for path in source)
     for path, file in keys.items():
-        if b"PRIVATE KEY-----" in file.data and (mode := stat.S_IMODE(os.stat(path).st_mode)) & _OTHERS:
-            may = "read" if mode & stat.S_IROTH else "change"
-            yield path, f"others than its owner may {may} this private key (mode {mode:04o}; 0600 keeps it secret)"
+        if b"PRIVATE KEY-----" in file.data and (mode := stat.S_IMODE(os.stat(path).st_mode)) & _CHANGES:
+            yield path, f"others than its owner may change this private key (mode {mode:04o}; 0600 is enough)"
     by_name = {service.name: service for service in services if service.command == "smtpd"}
     for source, name in sources.items():
         service = by_name.get(name)

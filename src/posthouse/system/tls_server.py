@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, cast
 
 from cryptography.hazmat.primitives import hashes, serialization
@@ -18,6 +19,16 @@ from posthouse.system.tls_pairs import Pair
 
 _READ = 262_144
 _SESSION_ID = b"smtpd"
+_FATAL = 2
+_ALERTS = {
+    10: "unexpected message", 20: "bad record mac", 22: "record overflow", 40: "handshake failure",
+    42: "bad certificate", 43: "unsupported certificate", 44: "certificate revoked", 45: "certificate expired",
+    46: "certificate unknown", 47: "illegal parameter", 48: "unknown CA", 49: "access denied", 50: "decode error",
+    51: "decrypt error", 70: "protocol version", 71: "insufficient security", 80: "internal error",
+    86: "inappropriate fallback", 90: "user canceled", 109: "missing extension", 110: "unsupported extension",
+    112: "unrecognized name", 116: "certificate required", 120: "no application protocol",
+}  # fmt: skip
+"""RFC 8446, 6, in OpenSSL's words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +117,8 @@ def _curves(context: SSL.Context, names: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """What a handshake led to. channels are its bindings by name (RFC 5929, RFC 9266); is_named: the certificate is
-    that of server_name, which the client asked for.
+    """What a handshake led to. channels() finds its bindings, by name (RFC 5929, RFC 9266); is_named: the certificate
+    is that of server_name, which the client asked for.
     """
 
     version: str
@@ -117,7 +128,7 @@ class Session:
     server_name: str = ""
     is_named: bool = False
     is_resumed: bool = False
-    channels: Mapping[str, bytes] = field(default_factory=dict)
+    channels: Callable[[], Mapping[str, bytes]] = dict
     certificate: PeerCertificate = field(default_factory=PeerCertificate)
 
 
@@ -140,7 +151,22 @@ class TlsTransport(asyncio.Protocol):
         self._tls.set_accept_state()
         self._context, self._below, self._above = context, below, above
         self._is_up = self._is_over = False
+        self._tell: Callable[[str], None] | None = None
         self._shaken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def tell_steps(self, tell: Callable[[str], None]) -> None:
+        """Let somebody hear of each step of the handshake, in OpenSSL's words."""
+
+        def step(connection: SSL.Connection, where: int, code: int) -> None:
+            if where & SSL.SSL_CB_LOOP:
+                tell(f"SSL_accept:{connection.get_state_string().decode('ascii', 'replace')}")
+            elif where & SSL.SSL_CB_ALERT and code & 0xFF:
+                way = "read" if where & SSL.SSL_CB_READ else "write"
+                grade = "fatal" if code >> 8 == _FATAL else "warning"
+                tell(f"SSL3 alert {way}:{grade}:{_ALERTS.get(code & 0xFF, f'number {code & 0xFF}')}")
+
+        self._tls.set_info_callback(step)
+        self._tell = tell
 
     async def handshake(self, limit: float, received: bytes = b"") -> Session:
         """Do it within limit seconds; received are bytes that came before. Raises HandshakeFailed; the transport is
@@ -177,7 +203,7 @@ class TlsTransport(asyncio.Protocol):
             server_name=(tls.get_servername() or b"").decode("ascii", "replace"),
             is_named=tls.get_context() is not self._context,
             is_resumed=is_resumed,
-            channels=_channel_bindings(tls, has_master_secret=has_secret, is_resumed=is_resumed),
+            channels=cache(lambda: _channel_bindings(tls, has_master_secret=has_secret, is_resumed=is_resumed)),
             certificate=certificate_of(ders),
         )
 
@@ -201,6 +227,8 @@ class TlsTransport(asyncio.Protocol):
             return False
         except SSL.Error as error:
             self._flush()  # the alert
+            if self._tell is not None:
+                self._tell(f"SSL_accept:error in {self._tls.get_state_string().decode('ascii', 'replace')}")
             self._fail(HandshakeFailed(told(error) or "handshake failure", is_protocol=True))
             return False
         self._is_up = True

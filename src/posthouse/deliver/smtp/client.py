@@ -26,7 +26,6 @@ from posthouse.deliver.smtp.tls_policy import TlsDemand, TlsPolicies
 from posthouse.deliver.smtp.tls_policy_row import BadPolicy, Level
 from posthouse.deliver.smtp.transaction import Exchange, Letter, Transaction
 from posthouse.errors import ConfigError, LookupFailed
-from posthouse.lookup.table import failure_warnings
 from posthouse.mail.outcome import Bounced, Deferred, Outcome
 from posthouse.mail.status import Status
 from posthouse.maillog import smtp as lines
@@ -161,20 +160,8 @@ class SmtpAgent:
             if refusal is None and connection.tls is not None:
                 refusal = await greet_again(connection, self._rules.hello)
         if refusal is None and self._sasl.enabled:
-            refusal = await self._log_in(attempt, connection, demand)
+            refusal = await self._sasl.log_in(connection, attempt.request.message, demand.next_hop)
         return refusal
-
-    async def _log_in(self, attempt: Attempt, connection: Connection, demand: TlsDemand) -> Deferred | Bounced | None:
-        """None when logged in, or where there is no need; a table that fails lets the mail wait."""
-        message, peer = attempt.request.message, connection.peer
-        try:
-            return await self._sasl.log_in(connection, message.envelope.sender, demand.next_hop)
-        except LookupFailed as error:
-            for text in failure_warnings(error, peer.name):
-                self._log.warning(text)
-            self._log.warning(f"{message.queue_id}: {self._prefix}_sasl_password_maps lookup error")
-            text = f"local data error while talking to {peer.shown}"
-            return Deferred(Status("4.3.0", 0, text), peer.relay, peer.name)
 
     async def _is_due_in_clear(self, request: DeliveryRequest, peer: Peer, demand: TlsDemand) -> bool:
         """Where TLS is only welcome, mail that has waited goes without it; a password never does."""

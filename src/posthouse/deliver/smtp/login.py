@@ -13,7 +13,9 @@ from posthouse.errors import LookupFailed, ProtocolError
 from posthouse.lookup.address_keys import find_address
 from posthouse.lookup.maps import open_maps
 from posthouse.lookup.match_list import MatchList
+from posthouse.lookup.table import failure_warnings
 from posthouse.mail.address import fold_address
+from posthouse.mail.message import QueuedMessage
 from posthouse.mail.outcome import Bounced, Deferred
 from posthouse.mail.status import Status
 from posthouse.maillog import smtp as lines
@@ -28,10 +30,10 @@ class SaslClient:
     """Logins of one smtp or lmtp service."""
 
     def __init__(self, settings: Settings, prefix: str, log: DaemonLog) -> None:
-        self._log = log
+        self._prefix, self._log = prefix, log
         self.enabled = settings.flag(f"{prefix}_sasl_auth_enable")
         self._passwords = open_maps(settings, f"{prefix}_sasl_password_maps")
-        self.by_sender = settings.flag("smtp_sender_dependent_authentication") and prefix == "smtp"
+        self.by_sender = settings.flag(f"{prefix}_sender_dependent_authentication")
         self._soft = settings.flag(f"{prefix}_sasl_auth_soft_bounce")
         names = ("", "tls_", "tls_verified_")
         self._options = [
@@ -44,35 +46,48 @@ class SaslClient:
         self._delimiters = settings.text("recipient_delimiter")
         self._limit = settings.seconds(f"{prefix}_{'lhlo' if prefix == 'lmtp' else 'helo'}_timeout")
 
-    async def log_in(self, connection: Connection, sender: str, next_hop: str) -> Deferred | Bounced | None:
-        """None when logged in, or when there is nothing to log in with; else why not. Raises LookupFailed."""
-        peer, offered = connection.peer, connection.features.auth
-        if not offered:
+    async def log_in(self, connection: Connection, message: QueuedMessage, next_hop: str) -> Deferred | Bounced | None:
+        """None when logged in, or when there is nothing to log in with; else why not."""
+        peer, features = connection.peer, connection.features
+        if "AUTH" not in features.keywords:
             return None
-        secret = await self._password(sender, peer.name, next_hop)
+        try:
+            allowed = [
+                word for word in features.auth if not self._has_filter or await self._filter.matches(word.lower())
+            ]
+            if not allowed:
+                self._log.warning(lines.no_mechanisms(peer.relay, features.auth))
+            secret = await self._password(message.envelope.sender, peer.name, next_hop)
+        except LookupFailed as failed:
+            for text in failure_warnings(failed, peer.name):
+                self._log.warning(text)
+            self._log.warning(f"{message.queue_id}: {self._prefix}_sasl_password_maps lookup error")
+            return Deferred(
+                Status("4.3.0", 0, f"local data error while talking to {peer.shown}"), peer.relay, peer.name
+            )
         if secret is None:
             return None
-        allowed = [word for word in offered if not self._has_filter or await self._filter.matches(word.lower())]
         if not allowed:
-            self._log.warning(lines.no_mechanism_left(peer.relay.lower(), offered))
-            return Deferred(Status("4.7.0", 0, lines.nothing_compatible(peer.shown)), peer.relay, peer.name)
+            text = f"SASL authentication failed: server {peer.shown} offered no compatible authentication mechanisms"
+            status = Status("4.7.0", 0, f"{text} for this type of connection security")
+            return Deferred(status, peer.relay, peer.name)
+        return await self._log_in_by(connection, allowed, secret)
+
+    async def _log_in_by(self, connection: Connection, allowed: list[str], secret: str) -> Deferred | Bounced | None:
         user, _, password = secret.partition(":")
         options = self._options[2 if connection.is_verified else 1 if connection.tls is not None else 0]
         name = choose_mechanism(allowed, options)
-        if not name or not user.strip():
-            self._log.warning(lines.login_not_begun("All-whitespace username." if name else "No worthy mechs found"))
-            why = "generic failure" if name else "no mechanism available"
-            return self._failed(connection, f"cannot authenticate to server {{}}: {why}")
-        return await self._ask(connection, make_mechanism(name, user, password, _nonce), user, password)
-
-    async def _ask(
-        self, connection: Connection, mechanism: Mechanism, user: str, password: str
-    ) -> Deferred | Bounced | None:
-        peer = connection.peer
+        if not name:
+            self._log.warning("SASL authentication failure: No worthy mechs found")
+            return self._failed(connection, "cannot authenticate to server {}: no mechanism available")
+        if not user.strip():
+            self._log.warning("SASL authentication failure: All-whitespace username.")
+            return self._failed(connection, "cannot authenticate to server {}: generic failure")
+        mechanism = make_mechanism(name, user, password, lambda: secrets.token_urlsafe(18))
         try:
             reply = await self._dialogue(connection, mechanism)
         except (ConnectionLost, TimedOut) as error:
-            return failure.broken(peer, error, f"performing the {self._hello} handshake")
+            return failure.broken(connection.peer, error, f"performing the {self._hello} handshake")
         except (ProtocolError, ValueError) as error:
             return self._failed(connection, f"cannot authenticate to server {{}}: {error}")
         if reply.code == 235:
@@ -103,7 +118,7 @@ class SaslClient:
     def _failed(self, connection: Connection, words: str, reply: ServerReply | None = None) -> Deferred | Bounced:
         peer = connection.peer
         text = f"SASL authentication failed; {words.format(peer.shown)}" if "{}" in words else words
-        detail = "7.0" if reply is None else reply.dsn[2:] or "0.0"
+        detail = "7.0" if reply is None else reply.dsn[2:] if reply.dsn else "0.0"
         if reply is not None and reply.is_permanent and not self._soft:
             return Bounced(Status(f"5.{detail}", reply.code, text), peer.relay, peer.name, f"smtp; {reply.said}")
         diagnostic = f"smtp; {reply.said}" if reply else ""
@@ -112,11 +127,18 @@ class SaslClient:
     async def _password(self, sender: str, host: str, next_hop: str) -> str | None:
         """As user:password, by sender, by the server's name, by the next-hop destination."""
         if self.by_sender and sender:
-            found = await find_address(self._passwords, fold_address(sender), delimiters=self._delimiters)
+            address = fold_address(sender)
+            try:
+                found = await find_address(self._passwords, address, delimiters=self._delimiters)
+            except LookupFailed as failed:
+                raise LookupFailed(lines.table_failed(failed.table, address)) from failed
             if found is not None:
                 return found.value
         for key in (host, next_hop):
-            value = await self._passwords.find(key)
+            try:
+                value = await self._passwords.find(key)
+            except LookupFailed as failed:
+                raise LookupFailed(lines.table_failed(failed.table, key)) from failed
             if value is not None:
                 return value
         return None
@@ -129,10 +151,6 @@ def without_secret(reply: ServerReply, user: str, password: str) -> ServerReply:
     for secret in plain if len(password) > 3 else plain[2:]:
         lines = [line.replace(secret, "[...]") for line in lines]
     return replace(reply, lines=tuple(lines))
-
-
-def _nonce() -> str:
-    return secrets.token_urlsafe(18)
 
 
 def _encode(data: bytes) -> str:

@@ -99,7 +99,7 @@ async def check_ccert_access(check: Check, table: AccessTable) -> Answer:
     if not shows_certificate(check, "check_ccert_access"):
         return None
     prints = {CERTIFICATE: request.ccert_fingerprint, PUBLIC_KEY: request.ccert_pubkey_fingerprint}
-    subject = (request.notes.get("tls_subject", ""), names.CERTIFICATE)
+    subject = (request.notes.get("ccert_name") or check.client, names.CERTIFICATE)
     for what in table.search_order:
         answer = await first_answer(check, table, (prints[what],), subject)
         if answer is not NOT_FOUND:

@@ -45,6 +45,7 @@ class Logins:
         self._words: dict[tuple[bool, tuple[Offer, ...]], tuple[str, ...]] = {}
         self._failures: dict[str, tuple[int, float]] = {}
         self._under_way: dict[str, int] = {}
+        self._binds = False  # whether a mechanism is offered that needs to know the connection
         self._next_warning = 0.0
 
     def is_open_to(self, session: Session) -> bool:
@@ -75,6 +76,7 @@ class Logins:
         """The names of the mechanisms that the security options let this session use."""
         options = self._options if session.tls is None else self._tls_options
         forbidden = {_FORBIDS[option] for option in options if option in _FORBIDS}
+        self._binds = any("channel-binding" in offer.properties for offer in offers)
         if not self._channels(session):
             forbidden.add("channel-binding")
         demanded = {_DEMANDS[option] for option in options if option in _DEMANDS}
@@ -103,9 +105,9 @@ class Logins:
 
     def _channels(self, session: Session) -> Mapping[str, bytes]:
         """What logins can be bound to; nothing where mechanisms that do so are not announced."""
-        if session.tls is None or not self._filter.contains("SCRAM-SHA-256-PLUS"):
+        if not self._binds or session.tls is None or not self._filter.contains("SCRAM-SHA-256-PLUS"):
             return {}
-        return session.tls.found.channels
+        return session.tls.found.channels()
 
     async def check(self, session: Session, ask: Callable[[], Awaitable[Answer]]) -> Answer:
         """What ask() answers; without asking, that nobody knows, where too many of this client are being checked."""

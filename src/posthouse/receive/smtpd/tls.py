@@ -104,6 +104,8 @@ class TlsServer:
                 pairs += parse_pairs(data)
             except ValueError as error:
                 raise ValueError(f"{' and '.join(dict.fromkeys(source))}: {error}") from error
+        if self.rules.log_level >= 2:
+            self._log.info("initializing the server-side TLS engine")
         for pair in pairs:
             self._check_dates(pair)
         context = make_context(self.rules.context_rules(), pairs)
@@ -157,7 +159,10 @@ class TlsServer:
             return False
         if self.rules.log_level >= 2:
             session.log.info(f"setting up TLS connection from {session.client}")
+            session.log.info(f'{session.client}: TLS cipher list "{self.rules.ciphers}"')
         layer = TlsTransport(context, session.transport, session)
+        if self.rules.log_level >= 2:
+            layer.tell_steps(session.log.info)
         try:
             found = await layer.handshake(self.rules.handshake_limit, received)
         except HandshakeFailed as failed:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from posthouse.maillog import smtpd as lines
 from posthouse.policy.request import Request
 from posthouse.system.tls_server import Session as Handshake
 
@@ -72,7 +73,7 @@ class TlsSession:
         if certificate.chain:
             request.ccert_fingerprint = certificate.fingerprint(self.digest)
             request.ccert_pubkey_fingerprint = certificate.public_key_fingerprint(self.digest)
-            request.notes["tls_subject"] = certificate.subject
+            request.notes["ccert_name"] = lines.printable(certificate.subject)  # trusted or not
         if self.is_trusted:
             request.ccert_subject, request.ccert_issuer = certificate.subject, certificate.issuer
             request.notes["tls_trusted"] = "yes"
