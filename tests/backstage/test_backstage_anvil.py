@@ -37,7 +37,10 @@ def test_connections_and_events_are_counted_by_service_and_client():
     assert counts.connect("smtp", "192.0.2.1") == (2, 3)
     assert [counts.message("smtp", "192.0.2.1") for _ in range(2)] == [1, 2]
     assert counts.recipient("smtp", "192.0.2.1") == 1
+    assert counts.tls_sessions_so_far("smtp", "192.0.2.1") == 0
     assert counts.new_tls_session("smtp", "192.0.2.1") == 1
+    assert [counts.tls_sessions_so_far("smtp", "192.0.2.1") for _ in range(2)] == [1, 1]
+    assert counts.tls_sessions_so_far("smtp", "192.0.2.9") == 0
     assert counts.authentication("smtp", "192.0.2.1") == 1
 
 

@@ -188,3 +188,38 @@ def test_a_server_that_repeats_the_password_does_not_get_it_into_the_log():
     said = without_secret(ServerReply(535, (f"535-no: pass-word {everything}", "535 cGFzcy13b3Jk")), "ann", "pass-word")
     assert said.said == "535-no: [...] [...] 535 [...]"
     assert without_secret(ServerReply(535, ("535 a wrong one",)), "ann", "a").said == "535 a wrong one"
+
+
+HOST = "mx.good.test[127.0.0.1]"
+INCOMPATIBLE = "offered no compatible authentication mechanisms for this type of connection security"
+
+
+@pytest.mark.parametrize(
+    ("more", "text"),
+    [
+        ("smtp_sasl_mechanism_filter = login\n", f"SASL authentication failed: server {HOST} {INCOMPATIBLE}"),
+        (
+            "smtp_sasl_password_maps = static:{ :secret}\n",
+            f"SASL authentication failed; cannot authenticate to server {HOST}: generic failure",
+        ),
+    ],
+)
+async def test_a_login_that_cannot_begin_lets_the_mail_wait(more, text):
+    async with server_that_says(b"250") as (connection, heard):
+        outcome = await log_in(connection, more)
+        assert heard == []
+    assert isinstance(outcome, Deferred)
+    assert (outcome.status.dsn, outcome.status.text) == ("4.7.0", text)
+
+
+async def test_a_refusal_without_an_enhanced_code_has_none_of_ours():
+    async with server_that_says(b"503 already logged in") as (connection, _):
+        outcome = await log_in(connection)
+    assert (type(outcome), outcome.status.dsn) == (Deferred, "4.0.0")
+
+
+async def test_a_password_table_that_fails_lets_the_mail_wait():
+    async with server_that_says(b"250") as (connection, heard):
+        outcome = await log_in(connection, "smtp_sasl_password_maps = fail:down\n")
+        assert heard == []
+    assert (outcome.status.dsn, outcome.status.text) == ("4.3.0", f"local data error while talking to {HOST}")

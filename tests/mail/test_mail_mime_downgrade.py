@@ -48,3 +48,23 @@ def test_a_compound_part_is_not_given_an_encoding_that_it_had_not():
 
 def test_ascii_is_left_alone():
     assert downgrade(b"A: b\n", b"\ntext\n") == (b"A: b\n", b"\ntext\n")
+
+
+def test_what_says_that_it_is_8bit_is_encoded_too():
+    wide = b"Content-Transfer-Encoding: 8bit\n"
+    assert downgrade(wide, b"\na=b\n") == (b"Content-Transfer-Encoding: quoted-printable\n", b"\na=3Db\n")
+    header, body = downgrade(
+        b"Content-Type: multipart/report; boundary=xx\n" + wide + b"Message-Id: <x>\n",
+        b"\n--xx\n"
+        + wide
+        + b"\na=b\n--xx\n\na=b\n--xx\nContent-Type: message/rfc822\n"
+        + wide
+        + b"\nS: x\n\ny\n--xx--\n",
+    )
+    assert header == (
+        b"Content-Type: multipart/report; boundary=xx\nMessage-Id: <x>\nContent-Transfer-Encoding: 7bit\n"
+    )
+    assert body == (
+        b"\n--xx\nContent-Transfer-Encoding: quoted-printable\n\na=3Db\n--xx\n\na=b\n"
+        b"--xx\nContent-Type: message/rfc822\nContent-Transfer-Encoding: 7bit\n\nS: x\n\ny\n--xx--\n"
+    )

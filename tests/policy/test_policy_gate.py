@@ -153,6 +153,22 @@ async def test_the_default_lists_cost_microseconds(open_door):
     assert (time.perf_counter() - begun) / 2000 < 100e-6
 
 
+@pytest.mark.parametrize(
+    ("table", "refusal"),
+    [
+        ("check_client_access", "554 5.7.1 <unknown[198.51.100.7]>: Client host rejected: Access denied"),
+        ("check_sender_access", "554 5.7.1 <friend@sender.test>: Sender address rejected: Access denied"),
+        ("check_recipient_access", "554 5.7.1 <ok@example.org>: Recipient address rejected: Access denied"),
+    ],
+)  # fmt: skip
+async def test_a_class_from_a_table_refuses_whom_the_table_was_asked_about(open_door, table, refusal):
+    classes = "smtpd_restriction_classes = closed\nclosed = reject\n"
+    door = open_door(
+        f"{classes}smtpd_recipient_restrictions = warn_if_reject {table} static:closed, {table} static:closed\n"
+    )
+    assert await door.reply("ok@example.org") == refusal
+
+
 async def test_a_table_may_not_name_a_table(open_door):
     door = open_door("smtpd_recipient_restrictions = check_recipient_access static:{check_sender_access hash:/x}\n")
     assert await door.reply("ok@example.org") == "451 4.3.5 Server configuration error"

@@ -100,6 +100,15 @@ async def test_a_server_hears_all_attributes_and_its_action_counts(serve, open_d
     await door.gate.close()
 
 
+async def test_names_in_certificates_are_told_in_one_word(serve, open_door):
+    service, address = await serve(b"action=dunno\n\n")
+    door = open_door(POLICY.format(server=address))
+    await door.reply("ok@example.org", ccert_subject="known client", ccert_issuer="a+b=c")
+    assert service.requests[0]["ccert_subject"] == "known+20client"
+    assert service.requests[0]["ccert_issuer"] == "a+2Bb+3Dc"
+    await door.gate.close()
+
+
 async def test_a_connection_is_used_again(serve, open_door):
     service, address = await serve(b"action=dunno\n\n")
     door = open_door(POLICY.format(server=address))

@@ -131,6 +131,43 @@ async def test_tls_makes_the_client_introduce_itself_and_log_in_again(tmp_path, 
         assert "\tsecured\t" in dovecot.lines[-1]
 
 
+@pytest.mark.parametrize("level", ["encrypt", "verify"])
+async def test_where_tls_is_required_logins_are_offered_only_under_it(tmp_path, issued, level):
+    sasl = "smtpd_sasl_auth_enable = yes\nsmtpd_sasl_type = dovecot\nsmtpd_sasl_path = auth\n"
+    async with FakeDovecot(tmp_path / "auth"), Scene(tmp_path, keys(issued).replace("may", level) + sasl) as scene:
+        client = await scene.client()
+        await client.reply()
+        assert "AUTH" not in await client.say("EHLO client.test")
+        client = await secured(scene, issued)
+        assert "250-AUTH PLAIN LOGIN" in await client.say("EHLO client.test")
+        unsupported = 'smtpd_tls_security_level: unsupported TLS level "verify", using "encrypt"'
+        assert any(unsupported in line for line in scene.sink.lines) == (level == "verify")
+
+
+async def test_certificates_are_demanded_only_where_tls_is(tmp_path, issued):
+    more = (
+        f"smtpd_tls_req_ccert = yes\nsmtpd_tls_received_header = yes\nsmtpd_tls_CAfile = {issued['ca'].certificate}\n"
+    )
+    async with Scene(tmp_path, keys(issued) + more) as scene:
+        client = await secured(scene, issued, certificate="client")
+        await client.say("EHLO client.test")
+        await client.say("MAIL FROM:<a@b.test>")
+        await client.say("RCPT TO:<x@example.org>")
+        await client.say("DATA")
+        assert (await client.say("Subject: x\r\n\r\ntext\r\n.")).startswith("250")
+        assert b"(No client certificate requested)" in scene.content()
+
+
+async def test_without_a_certificate_on_purpose_clients_that_want_one_fail(tmp_path, issued):
+    async with Scene(tmp_path, "smtpd_tls_security_level = may\nsmtpd_tls_cert_file = none\n") as scene:
+        client = await scene.client()
+        await client.reply()
+        assert (await client.say("STARTTLS")).startswith("220")
+        with pytest.raises(OSError, match="alert handshake failure"):
+            await client.writer.start_tls(trusting(issued), server_hostname="mail.example.com")
+        await scene.log(f"SSL_accept error from {HOST}: -1")
+
+
 async def test_wrapper_mode_speaks_tls_first(tmp_path, issued):
     async with Scene(tmp_path, keys(issued) + "smtpd_tls_wrappermode = yes\n") as scene:
         client = await secured(scene, issued, wrapped=True)
@@ -194,7 +231,7 @@ async def test_where_tls_is_required(tmp_path, issued):
             "smtpd_tls_cert_file = {server.certificate}\nsmtpd_tls_key_file = {other.key}\n",
             "the private key does not belong to the certificate",
         ),
-        ("smtpd_tls_cert_file = /nowhere.pem\n", "cannot read /nowhere.pem: No such file or directory"),
+        ("smtpd_tls_cert_file = /nowhere.pem\n", "error opening chain file: /nowhere.pem: No such file or directory"),
         ("smtpd_tls_cert_file = {server.certificate}\n", "no private key found"),
         ("smtpd_tls_chain_files = {server.key}\n", "no certificate found"),
         (
@@ -314,6 +351,12 @@ async def test_new_tls_sessions_of_a_client_are_limited(tmp_path, issued):
         text = f"421 4.7.0 mail.example.com Error: too many new TLS sessions from {HOST}"
         assert await again.reply() == text
         await scene.log(f"New TLS session rate limit exceeded: 2 from {HOST} for service smtp")
+        third = await scene.client()
+        await third.reply()
+        await third.say("EHLO client.test")
+        assert await third.say("STARTTLS") == f"454 4.7.0 Error: too many new TLS sessions from {HOST}"
+        assert (await third.say("NOOP")).startswith("250")
+        await scene.log(f"Refusing STARTTLS request from {HOST} for service smtp")
 
 
 @pytest.mark.parametrize(

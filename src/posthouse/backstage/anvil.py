@@ -100,6 +100,15 @@ class Anvil:
         """A TLS handshake that resumed nothing."""
         return self._count(Event.NEW_TLS_SESSION, service, address)
 
+    def tls_sessions_so_far(self, service: str, address: str) -> int:
+        """New TLS sessions in this time unit; this is no event."""
+        now = self._now()
+        with self._table as table:
+            record = table.find(service, address)
+            if record is None or now - table.began(record) > self._unit:
+                return 0
+            return table.count(record, Event.NEW_TLS_SESSION, 0)
+
     def authentication(self, service: str, address: str) -> int:
         """AUTH."""
         return self._count(Event.AUTHENTICATION, service, address)

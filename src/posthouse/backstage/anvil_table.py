@@ -125,10 +125,10 @@ class AnvilTable:
         _BEGAN.pack_into(self._memory, record, now)
         _RATES.pack_into(self._memory, record + _BEGAN.size, *(0,) * RATES)
 
-    def count(self, record: int, rate: int) -> int:
-        """One event more in this time unit; how many there are."""
+    def count(self, record: int, rate: int, by: int = 1) -> int:
+        """One event more in this time unit (or none); how many there are."""
         at = record + _BEGAN.size + rate * _RATE.size
-        value = int(_RATE.unpack_from(self._memory, at)[0]) + 1
+        value = int(_RATE.unpack_from(self._memory, at)[0]) + by
         _RATE.pack_into(self._memory, at, value)
         return value
 

@@ -63,7 +63,6 @@ UNSUPPORTED: Final[dict[str, str]] = {
         "sasl_path": "the mechanisms PLAIN, LOGIN, CRAM-MD5 and SCRAM-SHA-256 are our own",
         "tls_block_early_mail_reply": "what a server says ahead of its turn is not taken for an answer to DATA",
         "tls_force_insecure_host_tlsa_lookup": "DANE is not built yet",
-        "tls_per_site": "it is long obsolete; use tls_policy_maps",
         "tls_scert_verifydepth": "chains of certificates may have OpenSSL's usual depth",
         "tls_trust_anchor_file": "use CAfile, or tafile in a TLS policy",
     }.items()

@@ -38,6 +38,11 @@ def domain_needed(restriction: str) -> str:
     return f"restriction {restriction} requires domain name argument"
 
 
+def certificate_not_asked_for(restriction: str) -> str:
+    """A restriction about certificates of clients, which nobody asks them for."""
+    return f'{restriction} is requested, but "smtpd_tls_ask_ccert = no"'
+
+
 def class_within_itself(name: str) -> str:
     """A restriction class that leads back to itself."""
     return f"restriction class {name} contains itself"

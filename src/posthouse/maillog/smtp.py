@@ -30,13 +30,18 @@ def dane_not_built(level: str) -> str:
     return f"TLS security level {level} is not built yet; use secure, verify or fingerprint"
 
 
+def unknown_site_level(parameter: str, word: str, about: str) -> str:
+    """About is what the table was asked: "next-hop destination x" or "server hostname x"."""
+    return f"{parameter}: unknown TLS policy '{_printable(word)}' for {about}"
+
+
 def no_fingerprints(next_hop: str) -> str:
     return f"nexthop domain {next_hop}: configured at fingerprint security level, but with no fingerprints to match."
 
 
-def no_policy(next_hop: str, host: str) -> str:
+def no_policy(next_hop: str, host: str, why: str) -> str:
     """Mail waits: what is asked of this server cannot be found out, or cannot be done."""
-    return f"TLS policy lookup for {next_hop}/{host}: client TLS configuration problem"
+    return f"TLS policy lookup for {next_hop}/{host}: {why}"
 
 
 def wrapper_in_clear(prefix: str) -> str:

@@ -162,6 +162,21 @@ def limit_exceeded(what: str, count: int, client: str, service: str) -> str:
     return f"{what} limit exceeded: {count} from {client} for service {service}"
 
 
+def key_file_not_opened(file: str, why: str) -> str:
+    """A file of keys or certificates that is missing."""
+    return f"error opening chain file: {file}: {why}"
+
+
+def stronger_tls_level(word: str) -> str:
+    """A level that makes sense for clients only."""
+    return f'smtpd_tls_security_level: unsupported TLS level "{word}", using "encrypt"'
+
+
+def tls_not_begun(how: str, client: str, service: str) -> str:
+    """A client that asks for too many TLS sessions; how is "STARTTLS", or "TLS service" in wrapper mode."""
+    return f"Refusing {how} request from {client} for service {service}"
+
+
 def login_over_limit(login: str, what: str, rate: str) -> str:
     """What is "message" or "recipient", rate "11/60s"; why a login's mail is held or deferred."""
     return f"<{printable(login, 100)}>: SASL login name exceeds its {what} rate limit: {rate}"

@@ -13,7 +13,7 @@ from posthouse.mail.status import Status
 from posthouse.maillog import policy as texts
 from posthouse.policy.access_action import AccessAction, Word, parse_action
 from posthouse.policy.answer import PERMIT, Answer, Permit, Postpone, Refuse, Unless, server_error
-from posthouse.policy.check import END_OF_DATA, RECIPIENT, Check
+from posthouse.policy.check import RECIPIENT, Check
 from posthouse.policy.destinations import has_sender_given_route
 from posthouse.policy.enhanced_codes import fit_dsn
 from posthouse.policy.tables import AccessTable
@@ -87,7 +87,7 @@ async def apply_value(check: Check, value: str, subject: tuple[str, str], source
         case Word.DUNNO:
             return None
         case Word.RESTRICTIONS:
-            return await _ask_restrictions(check, action.argument, source)
+            return await _ask_restrictions(check, action.argument, subject, source)
         case Word.REJECT | Word.DEFER | Word.CODE | Word.DEFER_IF_PERMIT | Word.DEFER_IF_REJECT:
             return _refusal(check, action, subject)
         case Word.WARN | Word.INFO:
@@ -167,7 +167,7 @@ def _unavailable(check: Check, effect: Effect, table: str) -> str:
     """Why the action cannot be done at this stage, or ""."""
     where = check.request.protocol_state
     if effect is Effect.PREPEND:
-        if check.subject_class is END_OF_DATA:
+        if where == "END-OF-MESSAGE":
             return f"access table {table}: action PREPEND must be used before smtpd_end_of_data_restrictions"
     elif check.means.settings.text("smtpd_proxy_filter"):
         return f"access table {table}: with smtpd_proxy_filter specified, action {effect.value} is unavailable"
@@ -187,8 +187,8 @@ def _is_header(text: str) -> bool:
     return bool(colon and name) and all(33 <= ord(character) <= 126 for character in name)
 
 
-async def _ask_restrictions(check: Check, words: str, source: tuple[str, str]) -> Answer:
-    """A list of restrictions in place of an action."""
+async def _ask_restrictions(check: Check, words: str, subject: tuple[str, str], source: tuple[str, str]) -> Answer:
+    """A list of restrictions in place of an action. What they refuse is whom the table was asked about."""
     from posthouse.policy.evaluate import ask_members
 
     if ":" in words:
@@ -200,4 +200,9 @@ async def _ask_restrictions(check: Check, words: str, source: tuple[str, str]) -
     except ConfigError as problem:
         check.means.log.warning(f'access table {source[0]} entry "{source[1]}": {problem}')
         raise server_error() from problem
-    return await ask_members(rules, check, (source[0], words))
+    outer = check.subject, check.subject_class
+    check.subject, check.subject_class = subject
+    try:
+        return await ask_members(rules, check, (source[0], words))
+    finally:
+        check.subject, check.subject_class = outer

@@ -17,6 +17,7 @@ from posthouse.policy.check import Check
 from posthouse.policy.dns_lists import BadFilter, parse_dns_list
 from posthouse.policy.evaluate import Rule, RuleList
 from posthouse.policy.means import Means
+from posthouse.policy.search_order import table_with_order
 from posthouse.policy.words import split_words
 
 _WARN = "warn_if_reject"
@@ -154,11 +155,21 @@ def _no_opinion(check: Check) -> Answer:  # noqa: ARG001
     return None
 
 
+def _order_problem(argument: str) -> str:
+    try:
+        table_with_order(argument)
+    except ConfigError as problem:
+        return str(problem)
+    return ""
+
+
 def _argument_problem(restriction: Restriction, argument: str) -> str:
     """What is wrong with the word after a restriction, as a log text, or ""."""
     match restriction.takes:
         case Takes.TABLE if ":" not in argument:
             return texts.table_needed(restriction.name, argument or restriction.name)
+        case Takes.TABLE:
+            return _order_problem(argument)
         case Takes.SERVER if ":" not in argument:
             return texts.server_needed(restriction.name)
         case Takes.NUMBER if not argument.isdigit():

@@ -40,7 +40,7 @@ PARAMETERS: tuple[Parameter, ...] = (
     words("lmtp_tls_mandatory_exclude_ciphers", "", "Ciphers that the LMTP client does not use where it demands TLS."),
     words("lmtp_tls_mandatory_protocols", ">=TLSv1", "The TLS versions where the LMTP client demands TLS."),
     flag("lmtp_tls_note_starttls_offer", "no", "Log LMTP servers that offer TLS which is not used."),
-    text("lmtp_tls_per_site", "", "TLS for single LMTP servers, in the old form."),
+    maps("lmtp_tls_per_site", "", "TLS for single LMTP servers, in the old form."),
     maps("lmtp_tls_policy_maps", "", "TLS levels and attributes for single LMTP destinations."),
     words("lmtp_tls_protocols", ">=TLSv1", "The TLS versions of the LMTP client."),
     integer("lmtp_tls_scert_verifydepth", "9", "How long the chain of an LMTP server's certificate may be."),

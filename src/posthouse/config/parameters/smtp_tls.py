@@ -45,7 +45,7 @@ PARAMETERS: tuple[Parameter, ...] = (
     words("smtp_tls_mandatory_exclude_ciphers", "", "Ciphers that the SMTP client does not use where it demands TLS."),
     words("smtp_tls_mandatory_protocols", ">=TLSv1", "The TLS versions where the SMTP client demands TLS."),
     flag("smtp_tls_note_starttls_offer", "no", "Log SMTP servers that offer TLS which is not used."),
-    text("smtp_tls_per_site", "", "TLS for single SMTP servers, in the old form."),
+    maps("smtp_tls_per_site", "", "TLS for single SMTP servers, in the old form."),
     maps("smtp_tls_policy_maps", "", "TLS levels and attributes for single SMTP destinations."),
     words("smtp_tls_protocols", ">=TLSv1", "The TLS versions of the SMTP client."),
     integer("smtp_tls_scert_verifydepth", "9", "How long the chain of an SMTP server's certificate may be."),

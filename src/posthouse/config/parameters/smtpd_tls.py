@@ -40,7 +40,7 @@ PARAMETERS: tuple[Parameter, ...] = (
         "smtpd_tls_security_level",
         "",
         "Whether TLS is offered to clients, or demanded of them.",
-        ("none", "may", "encrypt"),
+        ("none", "may", "encrypt", "fingerprint", "verify", "secure"),
     ),
     text("smtpd_tls_session_cache_database", "", "The table of TLS sessions with clients."),
     time("smtpd_tls_session_cache_timeout", "3600s", "How long a client's TLS session may be resumed.", 0, 8640000),

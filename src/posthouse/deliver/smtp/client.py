@@ -22,6 +22,7 @@ from posthouse.deliver.smtp.peer import Peer
 from posthouse.deliver.smtp.reply_filter import ReplyFilter
 from posthouse.deliver.smtp.rules import client_rules
 from posthouse.deliver.smtp.starttls import TlsClient, weaker
+from posthouse.deliver.smtp.tls_per_site import SiteUnknown
 from posthouse.deliver.smtp.tls_policy import TlsDemand, TlsPolicies
 from posthouse.deliver.smtp.tls_policy_row import BadPolicy, Level
 from posthouse.deliver.smtp.transaction import Exchange, Letter, Transaction
@@ -180,10 +181,13 @@ class SmtpAgent:
         if peer.path or (self._policies.never and not self._rules.tls_from_the_start):
             return TlsDemand(Level.NONE, next_hop)
         try:
-            demand = await self._policies.demand(next_hop)
-        except BadPolicy:
-            self._log.warning(lines.no_policy(next_hop, peer.name))
-            attempt.last = Deferred(Status("4.7.5", 0, "client TLS configuration problem"))
+            demand = await self._policies.demand(next_hop, peer.name)
+        except BadPolicy as bad:
+            status = Status("4.7.5", 0, "client TLS configuration problem")
+            if isinstance(bad, SiteUnknown):
+                status = Status("4.3.0", 0, "Temporary lookup error")
+            self._log.warning(lines.no_policy(next_hop, peer.name, status.text))
+            attempt.last = Deferred(status)
             return None
         if self._rules.tls_from_the_start and not demand.is_mandatory:
             self._log.warning(lines.wrapper_in_clear(self._prefix))

@@ -13,6 +13,7 @@ from posthouse.errors import LookupFailed, ProtocolError
 from posthouse.lookup.address_keys import find_address
 from posthouse.lookup.maps import open_maps
 from posthouse.lookup.match_list import MatchList
+from posthouse.lookup.table import failure_warnings
 from posthouse.mail.address import fold_address
 from posthouse.mail.message import QueuedMessage
 from posthouse.mail.outcome import Bounced, Deferred
@@ -57,8 +58,7 @@ class SaslClient:
             if not allowed:
                 self._log.warning(lines.no_mechanisms(peer.relay, features.auth))
             secret = await self._password(message.envelope.sender, peer.name, next_hop)
-        except LookupFailed as failed:
-            self._log.warning(str(failed))
+        except LookupFailed:
             self._log.warning(f"{message.queue_id}: {self._prefix}_sasl_password_maps lookup error")
             return Deferred(
                 Status("4.3.0", 0, f"local data error while talking to {peer.shown}"), peer.relay, peer.name
@@ -122,6 +122,10 @@ class SaslClient:
         diagnostic = f"smtp; {reply.said}" if reply else ""
         return Deferred(Status(f"4.{detail}", reply.code if reply else 0, text), peer.relay, peer.name, diagnostic)
 
+    def _tell(self, failed: LookupFailed, key: str) -> None:
+        for text in failure_warnings(failed, key):
+            self._log.warning(text)
+
     async def _password(self, sender: str, host: str, next_hop: str) -> str | None:
         """As user:password, by sender, by the server's name, by the next-hop destination."""
         if self.by_sender and sender:
@@ -129,14 +133,16 @@ class SaslClient:
             try:
                 found = await find_address(self._passwords, address, delimiters=self._delimiters)
             except LookupFailed as failed:
-                raise LookupFailed(lines.table_failed(failed.table, address)) from failed
+                self._tell(failed, address)
+                raise
             if found is not None:
                 return found.value
         for key in (host, next_hop):
             try:
                 value = await self._passwords.find(key)
             except LookupFailed as failed:
-                raise LookupFailed(lines.table_failed(failed.table, key)) from failed
+                self._tell(failed, key)
+                raise
             if value is not None:
                 return value
         return None

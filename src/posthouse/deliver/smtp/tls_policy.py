@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from posthouse.config.settings import Settings
+from posthouse.deliver.smtp.tls_per_site import SiteTable
 from posthouse.deliver.smtp.tls_policy_row import LEVELS, BadPolicy, Level, TlsPolicy, parse_row
 from posthouse.errors import ConfigError, LookupFailed
 from posthouse.lookup.maps import open_maps
@@ -54,16 +55,25 @@ class TlsPolicies:
     def __init__(self, settings: Settings, prefix: str, log: DaemonLog) -> None:
         self._settings, self._prefix, self._log = settings, prefix, log
         self._maps = open_maps(settings, f"{prefix}_tls_policy_maps")
+        self._sites = SiteTable(settings, prefix, log)
+        if not (self._sites.empty or self._maps.empty):
+            log.warning(f"{prefix}_tls_per_site ignored when {prefix}_tls_policy_maps is not empty.")
         self._default = TlsPolicy(self._default_level())
 
     @property
     def never(self) -> bool:
         """No destination gets TLS; nothing has to be looked up."""
-        return self._maps.empty and self._default.level is Level.NONE
+        return self._maps.empty and self._sites.empty and self._default.level is Level.NONE
 
-    async def demand(self, next_hop: str) -> TlsDemand:
-        """What is asked of a next-hop destination as transport(5) writes it. Raises BadPolicy; the reason is logged."""
-        policy = self._default if self._maps.empty else await self._looked_up(next_hop)
+    async def demand(self, next_hop: str, host: str = "") -> TlsDemand:
+        """What is asked of a next-hop destination as transport(5) writes it, and of one of its hosts. Raises BadPolicy;
+        the reason is logged.
+        """
+        policy = self._default
+        if not self._maps.empty:
+            policy = await self._looked_up(next_hop)
+        elif not self._sites.empty:
+            policy = replace(policy, level=await self._sites.level(next_hop, host, policy.level))
         if policy.level in _DANE:
             policy = self._without_dane(policy, next_hop)
         return self._complete(policy, next_hop)

@@ -13,13 +13,14 @@ from posthouse.config.parameters import PARAMETERS
 from posthouse.config.settings import Settings
 from posthouse.config.types import Kind
 from posthouse.config.word_places import divide, place_of_word
-from posthouse.errors import LookupFailed
+from posthouse.errors import ConfigError, LookupFailed
 from posthouse.lookup.network_set import BadNetwork, address_bits, parse_network
 from posthouse.lookup.table import Table, open_table, table_types
 from posthouse.policy.access_action import Word, parse_action
 from posthouse.policy.catalogue import Takes, find
 from posthouse.policy.proof.contents import Contents, read_contents
 from posthouse.policy.proof.mistakes import LISTS, check_answers
+from posthouse.policy.search_order import table_with_order
 from posthouse.policy.words import without_braces
 
 _TRANSPORTS = (
@@ -66,14 +67,22 @@ class References:
                 continue
             if restriction.takes is Takes.TABLE and ":" in following:
                 place = place_of_word(settings, parameter, following)
-                yield from self._table(settings, following, parameter, place)
-                yield from self._answers(settings, following, place)
+                yield from self._access(settings, following, parameter, place)
             elif restriction.takes is Takes.SERVER and ":" in following:
                 yield from self._server(settings, following, parameter)
             elif restriction.name.startswith("reject_unverified_") and "verify" not in self._transports:
                 place = place_of_word(settings, parameter, word)
                 text = f"{word} needs the service verify, which is not in master.cf"
                 yield from self._once(text, Finding("warning", place.file, place.line, parameter, text))
+
+    def _access(self, settings: Settings, argument: str, parameter: str, place: Place) -> Iterator[Finding]:
+        try:
+            table, _ = table_with_order(argument)
+        except ConfigError as problem:
+            yield from self._once(argument, Finding("warning", place.file, place.line, parameter, str(problem)))
+            return
+        yield from self._table(settings, table, parameter, place)
+        yield from self._answers(settings, table, place)
 
     def _answers(self, settings: Settings, spec: str, place: Place) -> Iterator[Finding]:
         if f"answers {spec}" in self._said:

@@ -13,6 +13,8 @@ from posthouse.policy.access import (
 from posthouse.policy.answer import Answer
 from posthouse.policy.catalogue import Permits, Stage, Takes, restriction
 from posthouse.policy.check import Check
+from posthouse.policy.restrictions.client import shows_certificate
+from posthouse.policy.search_order import CERTIFICATE, PUBLIC_KEY
 from posthouse.policy.sender_logins import is_login_offered
 from posthouse.policy.server_access import look_up_servers
 from posthouse.policy.tables import AccessTable
@@ -93,15 +95,13 @@ async def check_sasl_access(check: Check, table: AccessTable) -> Answer:
 @restriction(permits=_ANYBODY, takes=Takes.TABLE)
 async def check_ccert_access(check: Check, table: AccessTable) -> Answer:
     """Ask a table about the fingerprints of the client's certificate and of its public key."""
-    request, settings = check.request, check.means.settings
-    if not (settings.flag("smtpd_tls_ask_ccert") or settings.flag("smtpd_tls_req_ccert")):
-        check.means.log.warning('check_ccert_access is requested, but "smtpd_tls_ask_ccert = no"')
+    request = check.request
+    if not shows_certificate(check, "check_ccert_access"):
         return None
-    for print_ in (request.ccert_fingerprint, request.ccert_pubkey_fingerprint):
-        if not print_:
-            continue
-        subject = request.notes.get("ccert_name") or check.client
-        answer = await first_answer(check, table, (print_,), (subject, names.CERTIFICATE))
+    prints = {CERTIFICATE: request.ccert_fingerprint, PUBLIC_KEY: request.ccert_pubkey_fingerprint}
+    subject = (request.notes.get("ccert_name") or check.client, names.CERTIFICATE)
+    for what in table.search_order:
+        answer = await first_answer(check, table, (prints[what],), subject)
         if answer is not NOT_FOUND:
             return _or_nothing(answer)
     return None

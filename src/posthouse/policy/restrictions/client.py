@@ -6,6 +6,7 @@ from posthouse.errors import LookupFailed
 from posthouse.lookup.table import failure_warnings
 from posthouse.mail.status import Status
 from posthouse.maillog import compatibility
+from posthouse.maillog import policy as texts
 from posthouse.policy import check as names
 from posthouse.policy.answer import PERMIT, Answer, Refuse, lookup_trouble
 from posthouse.policy.catalogue import Permits, restriction
@@ -47,17 +48,29 @@ def permit_sasl_authenticated(check: Check) -> Answer:
 @restriction(permits=Permits.AUTHENTICATED_CLIENT)
 async def permit_tls_all_clientcerts(check: Check) -> Answer:
     """Permit clients whose certificate a trusted authority has issued, or whose fingerprint is in relay_clientcerts."""
-    return PERMIT if "tls_trusted" in check.request.notes else await _permit_known_certificate(check)
+    return PERMIT if "tls_trusted" in check.request.notes else await _known(check, "permit_tls_all_clientcerts")
 
 
 @restriction(permits=Permits.AUTHENTICATED_CLIENT)
 async def permit_tls_clientcerts(check: Check) -> Answer:
     """Permit clients whose certificate or public key has a fingerprint in relay_clientcerts."""
-    return await _permit_known_certificate(check)
+    return await _known(check, "permit_tls_clientcerts")
 
 
-async def _permit_known_certificate(check: Check) -> Answer:
+def shows_certificate(check: Check, restriction: str) -> bool:
+    """Whether the client has shown a certificate; the log says where it could not, as nobody asks for it."""
+    request, settings = check.request, check.means.settings
+    if request.ccert_fingerprint:
+        return True
+    if request.encryption_protocol and not settings.flag("smtpd_tls_ask_ccert"):
+        check.means.log.warning(texts.certificate_not_asked_for(restriction))
+    return False
+
+
+async def _known(check: Check, restriction: str) -> Answer:
     request = check.request
+    if not shows_certificate(check, restriction):
+        return None
     maps = check.means.maps("relay_clientcerts")
     for print_ in (request.ccert_fingerprint, request.ccert_pubkey_fingerprint):
         if not print_ or maps.empty:

@@ -9,6 +9,7 @@ from posthouse.policy.answer import Answer
 from posthouse.policy.catalogue import Permits, Takes, restriction
 from posthouse.policy.check import Check
 from posthouse.policy.policy_servers import PolicyServer
+from posthouse.protocols.smtp_client import xtext
 
 
 @restriction(permits=Permits.ANY_CLIENT, takes=Takes.SERVER, needs_service=True)
@@ -50,8 +51,8 @@ def _attributes(check: Check, policy_context: str) -> Iterator[tuple[str, str]]:
     yield "sasl_method", request.sasl_method
     yield "sasl_username", request.sasl_username
     yield "sasl_sender", request.sasl_sender
-    yield "ccert_subject", request.ccert_subject
-    yield "ccert_issuer", request.ccert_issuer
+    yield "ccert_subject", xtext(request.ccert_subject)
+    yield "ccert_issuer", xtext(request.ccert_issuer)
     yield "ccert_fingerprint", request.ccert_fingerprint
     yield "ccert_pubkey_fingerprint", request.ccert_pubkey_fingerprint
     yield "encryption_protocol", request.encryption_protocol

@@ -74,6 +74,9 @@ async def _wrap(session: Session) -> bool:
     service, server = session.service, session.service.tls
     if server is None or not server.rules.is_wrapped:
         return True
+    if service.clients.may_not_begin_tls(session, "TLS service"):
+        session.closing = True
+        return False
     context = await server.context(time.time())
     if context is None:
         session.log.warning(lines.wrapper_dropped(session.client, service.rules.service_name))

@@ -76,6 +76,16 @@ class ClientLimits:
         self._warn(session, "Recipient address rate", count)
         return refuse(450, "4.7.1", f"Error: too many recipients from {address}")
 
+    def may_not_begin_tls(self, session: Session, how: str) -> bool:
+        """Whether the client has begun too many TLS sessions already; how it asks for one is for the log."""
+        limit, request = self._rules.new_tls_rate, session.request
+        counter = self._counter(session) if limit else None
+        if counter is None or counter.tls_sessions_so_far(self._rules.service_name, request.client_address) <= limit:
+            return False
+        session.blamed = "policy"
+        session.log.warning(lines.tls_not_begun(how, session.client, self._rules.service_name))
+        return True
+
     def new_tls_session(self, session: Session) -> Reply | None:
         """A TLS handshake that resumed nothing."""
         limit = self._rules.new_tls_rate

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from posthouse.config.settings import Settings
 from posthouse.errors import LookupFailed
 from posthouse.lookup.match_list import AddressList, StringList
+from posthouse.receive.smtpd.tls_level import Level, tls_level
 from posthouse.sasl import open_login_service
 from posthouse.services.login import Answer, LoginDialogue, LoginPeer, Offer, Unavailable
 from posthouse.system.log import DaemonLog
@@ -34,7 +35,7 @@ class Logins:
     def __init__(self, settings: Settings, log: DaemonLog) -> None:
         self._log = log
         self._service = open_login_service(settings)
-        self._only_in_tls = settings.flag("smtpd_tls_auth_only")
+        self._only_in_tls = settings.flag("smtpd_tls_auth_only") or tls_level(settings) is Level.ENCRYPT
         self._says_it_twice = settings.flag("broken_sasl_auth_clients")
         self._options = frozenset(settings.items("smtpd_sasl_security_options"))
         self._tls_options = frozenset(settings.items("smtpd_sasl_tls_security_options"))

@@ -26,7 +26,7 @@ from posthouse.receive.smtpd.milters import open_milters
 from posthouse.receive.smtpd.old_defaults import OldDefaults
 from posthouse.receive.smtpd.open_gate import OpenGate
 from posthouse.receive.smtpd.rewrite_context import RewriteContext
-from posthouse.receive.smtpd.rules import Limits, read_rules
+from posthouse.receive.smtpd.rules import read_rules
 from posthouse.receive.smtpd.session import Session
 from posthouse.receive.smtpd.tls import open_tls_server
 from posthouse.receive.smtpd.transcript import Transcripts
@@ -76,8 +76,7 @@ class SmtpdService:
         self.milters = None if stand_alone else open_milters(settings)
         self.proxy = None if stand_alone else proxy_rule(settings)
         self.upstream_proxy = None if stand_alone else open_upstream_proxy(settings)
-        self.limits: Limits = self.rules.limits
-        self.stress = self.rules.stress
+        self.limits, self.stress = self.rules.limits, self.rules.stress
         self.command_filter: Maps | None = _maps(settings, "smtpd_command_filter")
         self.clients = ClientLimits(self.rules, settings, house)
         self.login_limits = LoginLimits(settings, house)

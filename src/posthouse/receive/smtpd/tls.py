@@ -15,7 +15,7 @@ from posthouse.errors import LookupFailed
 from posthouse.lookup.maps import open_maps
 from posthouse.maillog import smtpd as lines
 from posthouse.protocols.smtp_server import Reply, refuse
-from posthouse.receive.smtpd.tls_level import Level
+from posthouse.receive.smtpd.tls_level import STRONGER, Level
 from posthouse.receive.smtpd.tls_rules import TlsRules, read_tls_rules
 from posthouse.receive.smtpd.tls_session import TlsSession
 from posthouse.services.house import House
@@ -67,8 +67,8 @@ class TlsServer:
         try:
             files = tuple([await self._files.current(path) for path in self.rules.paths])
         except OSError as error:
-            text = f"cannot read {error.filename or 'a key file'}: {error.strerror or error}"
-            return self._keep(text)
+            text = lines.key_file_not_opened(error.filename or "(unknown)", error.strerror or str(error))
+            return self._keep(text, "")
         ready = self._ready
         if ready is not None and ready.files == files and now - ready.made < TICKET_KEYS_LIFE_S:
             return ready.context
@@ -83,10 +83,10 @@ class TlsServer:
         self._named.clear()
         return context
 
-    def _keep(self, trouble: str) -> SSL.Context | None:
-        """Go on with what there is, and say once what is wrong."""
-        consequence = "disabling TLS support" if self._ready is None else "the former certificate goes on serving"
-        text = f"{trouble}: {consequence}"
+    def _keep(self, trouble: str, otherwise: str = "disabling TLS support") -> SSL.Context | None:
+        """Go on with what there is, or not at all (otherwise), and say once what is wrong."""
+        consequence = otherwise if self._ready is None else "the former certificate goes on serving"
+        text = f"{trouble}: {consequence}" if consequence else trouble
         if text != self._told:
             self._told = text
             self._log.warning(text if self.rules.has_keys else "No server certs available. TLS won't be enabled")
@@ -211,6 +211,9 @@ class TlsServer:
 def open_tls_server(settings: Settings, house: House, log: DaemonLog) -> TlsServer | None:
     """For a service that has anything to do with TLS. Nothing raises here: mail comes in without TLS, too."""
     rules = read_tls_rules(settings)
+    named = settings.text("smtpd_tls_security_level").strip()
+    if named in STRONGER:
+        log.warning(lines.stronger_tls_level(named))
     if rules.level is Level.MAY and settings.flag("smtpd_tls_req_ccert"):
         log.warning("Can't require client certs unless TLS is required")
     return None if rules.level is Level.NONE else TlsServer(settings, house, log, rules)

@@ -15,6 +15,10 @@ class Level(IntEnum):
     ENCRYPT = 2
 
 
+# Levels that are about the certificate of the other side; a server takes them for "encrypt".
+STRONGER = ("fingerprint", "verify", "secure")
+
+
 def tls_level(settings: Settings) -> Level:
     """With the two parameters of old configurations, and wrapper mode, which means encrypt."""
     if settings.flag("smtpd_tls_wrappermode"):
@@ -28,7 +32,7 @@ def tls_level(settings: Settings) -> Level:
             if settings.flag("smtpd_enforce_tls"):
                 return Level.ENCRYPT
             return Level.MAY if settings.flag("smtpd_use_tls") else Level.NONE
-        case _:
+        case _:  # also what only a client can ask for (STRONGER)
             return Level.ENCRYPT
 
 

@@ -35,6 +35,7 @@ class TlsRules:
     digest: str
     log_level: int
     in_received: bool
+    is_anonymous: bool
 
     @property
     def is_required(self) -> bool:
@@ -43,7 +44,8 @@ class TlsRules:
 
     @property
     def has_keys(self) -> bool:
-        return bool(self.sources)
+        """Whether there is anything to serve with: certificates, or none on purpose."""
+        return bool(self.sources) or self.is_anonymous
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -77,7 +79,7 @@ def read_tls_rules(settings: Settings) -> TlsRules:
     strict = "mandatory_" if level is Level.ENCRYPT else ""
     grade = text(f"smtpd_tls_{strict}ciphers").lower()
     demands = flag("smtpd_tls_req_ccert") and level is Level.ENCRYPT
-    asks = demands or flag("smtpd_tls_ask_ccert") or flag("smtpd_tls_req_ccert")
+    asks = demands or flag("smtpd_tls_ask_ccert")
     exclude = [*items("smtpd_tls_exclude_ciphers")]
     if strict:
         exclude += items("smtpd_tls_mandatory_exclude_ciphers")
@@ -106,6 +108,7 @@ def read_tls_rules(settings: Settings) -> TlsRules:
         digest=text("smtpd_tls_fingerprint_digest"),
         log_level=int(digits) if digits.isdecimal() else 0,
         in_received=flag("smtpd_tls_received_header"),
+        is_anonymous=text("smtpd_tls_cert_file") == "none",
     )
 
 

@@ -8,6 +8,7 @@ from posthouse.maillog import smtpd as lines
 from posthouse.policy.request import Request
 from posthouse.system.tls_server import Session as Handshake
 
+_BACKSLASH = 92
 _GROUP_NAMES = {"secp256r1": "prime256v1", "P-256": "prime256v1"}
 
 
@@ -79,5 +80,12 @@ class TlsSession:
 
 
 def _safe(name: str) -> str:
-    """Fit for a comment of a header."""
-    return "".join(char if char.isprintable() and char not in '()"\\' else "?" for char in name)
+    """Fit for a comment of a header: with parentheses in pairs, and nothing that quotes or is no ASCII."""
+    out, depth = [], 0
+    for byte in name.encode("utf-8", "surrogateescape"):
+        char = chr(byte) if 32 <= byte < 127 and byte != _BACKSLASH else "?"
+        if char == ")" and not depth:
+            char = "?"
+        depth += (char == "(") - (char == ")")
+        out.append(char)
+    return "".join(out) + ")" * depth

@@ -27,6 +27,8 @@ async def answer(session: Session, arguments: str) -> Reply | None:
     server = session.service.tls
     if server is None or "starttls" in session.keyword_limits:
         return _NOT_IMPLEMENTED
+    if session.service.clients.may_not_begin_tls(session, "STARTTLS"):
+        return refuse(454, "4.7.0", f"Error: too many new TLS sessions from {session.client}")
     context = await server.context(time.time())
     if context is None:
         session.blamed = "resource"
