@@ -44,7 +44,9 @@ def test_control_characters_of_a_server_do_not_reach_the_reader():
 
 
 def test_the_fields_for_programs_name_server_and_answer():
-    assert status_fields(Entry(Recipient("gone@remote.test"), GONE, "failed"), smtputf8=False) == (
+    assert status_fields(
+        Entry(Recipient("gone@remote.test", orcpt="rfc822;gone@remote.test"), GONE, "failed"), smtputf8=False
+    ) == (
         "Final-Recipient: rfc822; gone@remote.test\nOriginal-Recipient: rfc822;gone@remote.test\nAction: failed\n"
         "Status: 5.1.1\nRemote-MTA: dns; mail.remote.test\n"
         "Diagnostic-Code: smtp; 550 5.1.1 <gone@remote.test> is gone\n"
@@ -86,15 +88,49 @@ def test_templates_replace_only_what_they_name():
     assert template.postmaster_subject == BUILT_IN["failure"].postmaster_subject
 
 
+def test_what_is_no_template_file_is_named_with_its_line():
+    with pytest.raises(ConfigError) as caught:
+        parse_templates("nonsense\n", "bounce.cf")
+    assert (caught.value.file, caught.value.line) == ("bounce.cf", 1)
+
+
 @pytest.mark.parametrize(
-    ("text", "line"),
+    ("text", "warning"),
     [
-        ("nonsense\n", 1),
-        ("\nfailure_template = <<EOF\nFrom: x\n", 2),
-        ("delay_template = <<E\nColour: red\n\nx\nE\n", 2),
+        ("delay_template = <<E\nColour: red\n\nx\nE\n", 'b: unknown "Colour" header label in delay template'),
+        ("delay_template = <<E\nSubject:\n\nx\nE\n", 'b: empty "Subject" header value in delay template'),
+        ("delay_template = <<E\nSubject: \u00e9\n\nx\nE\n", 'b: non-ASCII "Subject" header value in delay template'),
+        ("delay_template = <<E\nSubject: x\nE\n", "b: missing message text in delay template"),
+        ("other_template = <<E\nx\nE\n", "b, line 3: unknown template name: other_template"),
     ],
 )
-def test_a_mistake_in_a_template_file_is_named_with_its_line(text, line):
-    with pytest.raises(ConfigError) as caught:
-        parse_templates(text, "bounce.cf")
-    assert (caught.value.file, caught.value.line) == ("bounce.cf", line)
+def test_a_template_with_a_mistake_is_passed_over_with_a_warning(text, warning):
+    warnings: list[str] = []
+    assert parse_templates(text, "b", warnings.append) == {}
+    assert warnings == [f"{warning} -- ignoring this template"]
+
+
+def test_a_template_beyond_ascii_has_to_say_its_charset():
+    warnings: list[str] = []
+    text = "failure_template = <<E\n{}Subject: x\n\nGr\u00fc\u00dfe\nE\n"
+    assert parse_templates(text.format(""), "b", warnings.append) == {}
+    assert warnings[0] == "b: 8-bit message text in failure template"
+    assert parse_templates(text.format("Charset: utf-8\n"), "b")["failure"].charset == "utf-8"
+
+
+def test_a_template_without_its_end_mark_goes_to_the_end_of_the_file():
+    warnings: list[str] = []
+    found = parse_templates("failure_template = <<E\nSubject: x\n\ntext\n", "b", warnings.append)
+    assert found["failure"].text == "text\n"
+    assert warnings == ['b, line 4: missing "E" end marker']
+
+
+def test_a_report_that_was_asked_for_says_how_each_recipient_was_tried():
+    outcome = Bounced(Status("5.1.1", 0, "unknown user "), "local")
+    recipient = Recipient("a@b.test")
+    assert notice_line(Entry(recipient, outcome, "failed")) == "<a@b.test>: unknown user"
+    assert (
+        notice_line(Entry(recipient, outcome, "failed", traced=True)) == "<a@b.test>: delivery via local: unknown user"
+    )
+    no_relay = Bounced(Status("5.7.9", 0, "no mail for this"), "none")
+    assert notice_line(Entry(recipient, no_relay, "undeliverable", traced=True)) == "<a@b.test>: no mail for this"

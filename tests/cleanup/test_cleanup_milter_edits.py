@@ -169,7 +169,8 @@ async def test_milters_that_are_left_out_are_not_asked(tmp_path):
 
 CHECKS = """milter_header_checks = inline:{
  { X-Hold: yes = HOLD held here }, { X-Ign: yes = IGNORE }, { X-Repl: yes = REPLACE X-Rep: new },
- { X-Pre: yes = PREPEND X-P: y }, { X-Rej: yes = REJECT no way }, { X-Drop: yes = DISCARD gone } }
+ { X-Pre: yes = PREPEND X-P: y }, { X-Rej: yes = REJECT no way }, { X-Drop: yes = DISCARD gone },
+ { X-Copy: yes = BCC copy@example.org } }
 """
 
 
@@ -186,6 +187,15 @@ async def test_milter_header_checks_look_at_what_milters_add(tmp_path):
     assert (refused.status.code, refused.status.text) == (550, "no way")
     dropped, _, _ = await seen(tmp_path, b"hX-Drop\0yes\0", main_cf=CHECKS)
     assert dropped == Discarded("QID")
+    copied, _, _ = await seen(tmp_path, b"hX-Copy\0yes\0", main_cf=CHECKS)
+    assert [recipient.address for recipient in copied.envelope.recipients] == ["out@remote.test", "copy@example.org"]
+
+
+async def test_of_two_milters_the_second_sees_a_field_that_the_first_put_on_top(tmp_path):
+    async with MilterServer({"E": (b"i\0\0\0\0X-Top\0yes\0", b"c")}) as first, MilterServer() as second:
+        scene = Scene(tmp_path, f"non_smtpd_milters = {first.name}, {second.name}\n")
+        await scene.take("Received: own\nSubject: x\n\ntext\n")
+    assert [field[0] for field in second.fields()] == [b"X-Top", b"Subject"]
 
 
 async def test_local_mail_comes_in_an_acted_session(tmp_path):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import asyncio
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import pytest
 from cleanup.cleanup_scene import Scene, addresses
 from posthouse.mail.content import Content, FilePart
 from posthouse.mail.envelope import Envelope, Notify, Recipient, Trace
+from posthouse.mail.message import QueuedMessage
 from posthouse.services.intake import Discarded, Refused, Skip, Submission
 
 
@@ -217,6 +220,62 @@ async def test_a_long_inner_field_is_checked_as_far_as_its_limit_goes_and_stays_
     assert message.content.body == f"\n--b\n{long}\nX-New: y\n\nx\n".encode()
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "".join(f"X-{number}: y\n" for number in range(10_000)) + "\nx\n",
+        "Content-Type: multipart/mixed; boundary=b\n\n" + "--b\nX-Part: 1\n\ntext\n" * 10_000,
+        "Subject: x\n\n" + "a line\n" * 20_000,
+    ],
+)
+async def test_other_mail_gets_its_turn_while_a_monster_is_checked(tmp_path, text):
+    scene = Scene(tmp_path, "header_checks = regexp:{ {/^Nothing/ REJECT} }\nbody_checks = $header_checks\n")
+    turns = []
+
+    async def other_mail():
+        while True:
+            turns.append(1)
+            await asyncio.sleep(0)
+
+    other = asyncio.create_task(other_mail())
+    message = await scene.take(text)
+    other.cancel()
+    assert message.content.size >= len(text)
+    assert len(turns) > 40
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "X-Evil: " + "a" * 5000 + "!\n\nx\n",
+        "Content-Type: multipart/mixed; boundary=b\n\n--b\nX-Evil: " + "a" * 5000 + "!\n\nx\n",
+        "Subject: x\n\n" + "a" * 2000 + "!\n",
+    ],
+)
+async def test_an_expression_that_runs_away_makes_mail_wait_and_does_not_let_it_pass(tmp_path, text):
+    checks = "header_checks = pcre:{ {/^X-Evil: (a+)+$$/ REJECT} }\nbody_checks = pcre:{ {/^(a+)+$$/ REJECT} }\n"
+    refused = await Scene(tmp_path, checks).take(text)
+    assert (refused.status.code, refused.status.dsn) == (451, "4.3.0")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "X-Long: " + "a b " * 262_144 + "\n\nx\n",
+        "X-Long: " + "a\n b " * 200_000 + "\n\nx\n",
+        "Content-Type: multipart/" + "(" * 50_000 + "mixed; boundary=b\n\n--b\n\nx\n",
+        'Content-Type: multipart/mixed; boundary="' + "\\" * 99_999 + "\n\n--b\n\nx\n",
+        "Content-Type: multipart/mixed; boundary=\udcff\nContent-Transfer-Encoding: bogus\n\n--\udcff\n\x00: x\n\n\udcff\n",
+    ],
+)
+async def test_what_is_broken_or_huge_is_checked_in_a_moment(tmp_path, text):
+    scene = Scene(tmp_path, "header_checks = regexp:{ {/^Nothing/ REJECT} }\nbody_checks = $header_checks\n")
+    begun = time.monotonic()
+    message = await scene.take(text.encode("utf-8", "surrogateescape").decode("latin-1"))
+    assert isinstance(message, QueuedMessage)
+    assert time.monotonic() - begun < 5
+
+
 async def test_a_code_that_refuses_nothing_is_put_right(tmp_path):
     scene = Scene(tmp_path, "header_checks = regexp:{ {/^Subject:/ REJECT 2.1.1 hm} }\n")
     refused = await scene.take("Subject: x\n\nx\n")
@@ -295,3 +354,16 @@ async def test_each_address_of_a_list_is_completed_wherever_it_stands(tmp_path, 
 async def test_mail_to_nobody_goes_to_the_null_address_recipient(tmp_path):
     message = await Scene(tmp_path).take("Subject: x\n\n", to=("",))
     assert addresses(message) == ["MAILER-DAEMON@example.com"]
+
+
+async def test_a_check_names_the_last_recipient_in_the_log(tmp_path):
+    scene = Scene(tmp_path, "header_checks = static:WARN\n")
+    await scene.take("Subject: x\n\n", to=("a@x.test", "b@x.test"))
+    assert " to=<b@x.test> " in scene.log[0]
+
+
+async def test_what_is_refused_comes_with_what_cleanup_had_made_of_it(tmp_path):
+    scene = Scene(tmp_path, "header_checks = static:REJECT\n")
+    refused = await scene.take("Subject: x\n\n", sender="al", context="local")
+    assert (refused.status.dsn, refused.sender) == ("5.7.1", "al@example.com")
+    assert b"\nFrom: al@example.com\n" in refused.header

@@ -46,7 +46,11 @@ def test_start_status_and_stop(house):
     assert "postfix/master: terminating on signal 15" in lines
 
 
-@pytest.mark.parametrize("word", ["reload", "flush", "abort"])
+def test_flushing_needs_a_running_system_as_postqueue_does(house):
+    assert said(house, "flush") == (69, "postqueue: fatal: Cannot flush mail queue - mail system is down\n")
+
+
+@pytest.mark.parametrize("word", ["reload", "abort"])
 def test_what_needs_a_running_system_says_so(house, word):
     assert said(house, word) == (1, "postfix/postfix-script: fatal: the Postfix mail system is not running\n")
 

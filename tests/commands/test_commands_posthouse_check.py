@@ -190,6 +190,37 @@ def test_an_open_relay_is_fatal_and_shown(tmp_path, capsys):
     assert f"{tmp_path}/main.cf, line 6: smtpd_relay_restrictions: permit: permit" in out
 
 
+SCAN = "127.0.0.1:10024 inet n - n - 2 scan\n"
+
+
+@pytest.mark.parametrize(
+    ("main", "conf", "told"),
+    [
+        ("", "$a = 1;\nif ($a) { 1 }\n", "2 error: not understood, has no effect: if"),
+        (
+            "",
+            "$final_spam_destiny = 'gone';\n",
+            "16 fatal: service 127.0.0.1:10024: amavisd.conf: $final_spam_destiny = gone",
+        ),
+        ("posthouse_scan_transport = scanned\n", "", "16 fatal: service 127.0.0.1:10024: there is no service scanned"),
+        ("posthouse_scan_clamd_down = quarantine\n", "", "5 error: posthouse_scan_clamd_down = quarantine, but"),
+    ],
+)
+def test_a_scanner_that_cannot_do_what_it_should_is_told_of(check, main, conf, told):
+    main = f"posthouse_scan_amavisd_conf = @CONF@/amavisd.conf\n{main}"
+    code, findings, _ = check(main, SCAN, {"amavisd.conf": conf})
+    assert code == (2 if "fatal" in told else 1)
+    assert [one.startswith(told) for one in findings] == [True], findings
+
+
+def test_what_of_amavisd_is_not_done_here_is_a_note(check, tmp_path, capsys):
+    check(
+        "posthouse_scan_amavisd_conf = @CONF@/amavisd.conf\n", SCAN, {"amavisd.conf": "\n@score_sender_maps = (1);\n"}
+    )
+    assert posthouse_check.main(["-c", str(tmp_path)]) == 0
+    assert "line 2    note   @score_sender_maps has no effect here" in capsys.readouterr().out
+
+
 def test_who_wants_an_open_relay_says_so(check):
     main = "smtpd_relay_restrictions = permit\nposthouse_open_relay = strangers_may_send_through_this_host\n"
     code, findings, relay = check(main)
@@ -311,3 +342,9 @@ def test_a_key_that_does_not_belong_to_its_certificate_is_an_error(check, tmp_pa
     code, findings, _ = check(chain)
     assert code == 1
     assert findings[0].endswith("the private key does not belong to the certificate")
+
+
+def test_a_class_without_a_list_is_fatal(check):
+    code, findings, _ = check("smtpd_restriction_classes = gone\nsmtpd_sender_restrictions = gone\n")
+    assert code == 2
+    assert any(one.endswith("fatal: restriction class `gone' needs a definition") for one in findings)

@@ -209,3 +209,8 @@ def test_a_key_of_another_encoding_is_no_trouble(house, say):
     (house / "m").write_bytes(b"a 1\n\xff\xfe 2\n")
     assert 'line 2: non-UTF-8 input "?? 2" -- ignoring this line' in say(postmap.main, "hash:m")[2]
     assert say(postmap.main, "-u", "hash:m")[2] == ""
+
+
+def test_the_empty_line_after_the_header_belongs_to_the_body(house, say):
+    output = say(postmap.main, "-b", "-q", "-", "regexp:{{/^$/ empty}}", stdin="From: x\n\nbody\n")[1]
+    assert output == "\tempty\n"

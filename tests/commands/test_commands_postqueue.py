@@ -66,6 +66,13 @@ async def test_the_listing_for_programs(scene):
     ]
 
 
+async def test_addresses_are_quoted_where_they_have_to_be(scene):
+    await deferred(scene, a_message("a b@one.test"))
+    (entry,) = await entries(scene)
+    assert entry["recipients"][0]["address"] == '"a b"@one.test'
+    assert '"a b"@one.test' in (await run("postqueue", "-p", scene=scene))[1]
+
+
 async def test_mail_under_way_is_active(scene):
     scene.agent.delay = 1
     await take_in(scene, a_message("a@one.test"))
@@ -102,6 +109,7 @@ async def test_flushing_all_one_and_a_site(scene):
     [
         (("-i", "x/y"), 'Cannot flush queue ID - invalid name: "x/y"'),
         (("-s", "elsewhere.test"), 'Flush service is not configured for destination "elsewhere.test"'),
+        (("-s", "else where"), 'Cannot flush mail queue - invalid destination: "else where"'),
         ((), "usage: postqueue -f | postqueue -i queueid | postqueue -j | postqueue -p | postqueue -s site"),
         (("-p", "-j"), "usage: postqueue -f | postqueue -i queueid | postqueue -j | postqueue -p | postqueue -s site"),
     ],

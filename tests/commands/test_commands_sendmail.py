@@ -139,3 +139,13 @@ def test_verp_delimiters_after_v_are_taken_with_a_warning_and_an_empty_sender_is
     with pytest.raises(Stop, match="unsupported: -X/"):
         read_options(["-X", "/tmp/x"])
     assert read_options(["-L", "tag", "x"]).recipients == ["x"]
+
+
+def test_mail_that_is_passed_on_keeps_its_header(queue, monkeypatch):
+    assert run(queue, monkeypatch, ["-G", "x@y"], b"Subject: s\n\n") == 0
+    assert dropped(queue)[0].rewrite_context == "remote"
+
+
+def test_there_is_no_host_status_to_show(queue, monkeypatch, capsys):
+    assert run(queue, monkeypatch, ["-bh"]) == 0
+    assert capsys.readouterr().err == ""

@@ -13,7 +13,7 @@ from posthouse.config.master_cf import Service
 from posthouse.deliver.agent import build_agent
 from posthouse.deliver.agent_host import client, host, wire
 from posthouse.mail.content import Content
-from posthouse.mail.envelope import Envelope, Origin, Recipient, Trace
+from posthouse.mail.envelope import Envelope, Notify, Origin, Recipient, Trace
 from posthouse.mail.message import QueuedMessage
 from posthouse.services.delivery import DeliveryRequest, Report, Target
 from posthouse.services.house import House
@@ -99,10 +99,11 @@ class Scene:
         nexthop: str = "",
         trace: Trace = Trace.NONE,
         original: str = "",
+        notify: Notify = Notify.DEFAULT,
     ) -> Report:
         line = Service(service or command, "unix", True, False, False, 0, False, 0, command, args)
         agent = build_agent(line, self.settings, self.house)
-        recipients = tuple(Recipient(address, original) for address in addresses)
+        recipients = tuple(Recipient(address, original, notify=notify) for address in addresses)
         origin = Origin(client_name="unknown", client_address="198.51.100.7", helo_name="client.sender.test")
         envelope = Envelope(sender, recipients, trace=trace, origin=origin)
         message = QueuedMessage("4ABC", time.time(), envelope, content, content.size)

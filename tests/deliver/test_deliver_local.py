@@ -6,8 +6,9 @@ import time
 import pytest
 from delivery_scene import CONTENT, Scene, texts
 
+from posthouse.bounce.report import action_of
 from posthouse.mail.content import Content
-from posthouse.mail.envelope import Trace
+from posthouse.mail.envelope import Notify, Trace
 from posthouse.system import users
 
 UID, GID = (os.getuid() or 5000), (os.getgid() or 5000)
@@ -260,3 +261,26 @@ def test_words_side_by_side_are_members_of_their_own_so_commands_with_spaces_nee
     assert list(read_destinations('"|cat > /tmp/x; exit 0"')) == [ToCommand("cat > /tmp/x; exit 0")]
     assert list(read_destinations("Ann Example <ann@here.test>")) == [ToAddress("ann@here.test")]
     assert list(read_destinations("ann @ here.test, ben")) == [ToAddress("ann@here.test"), ToAddress("ben")]
+
+
+@pytest.mark.parametrize(("aliases", "action"), [
+    ({"list": "alice"}, "expanded"),
+    ({"list": '"|cat"'}, "expanded"),
+    ({"list": "inner", "inner": "bob"}, "expanded"),
+    ({"list": "alice", "owner-list": "bob"}, "delivered"),
+])  # fmt: skip
+async def test_who_asks_for_success_hears_that_an_alias_was_expanded(local, aliases, action):
+    report = await local(aliases).local("list", notify=Notify.SUCCESS)
+    result, *_ = (result for result in report.results if result.unlogged)
+    assert (result.logged_recipient.address, action_of(result.outcome)) == (f"list@{HOST}", action)
+    assert result.outcome.status.text == "alias expanded"
+    logged = [other for other in report.results if not other.unlogged]
+    assert not any(other.logged_recipient.notify & Notify.SUCCESS for other in logged)
+
+
+async def test_files_and_commands_of_a_list_with_an_owner_do_not_show_the_original_recipient(local, place):
+    scene = local({"list": f"{place}/out/kept", "owner-list": "bob", "plain": f"{place}/out/shown"})
+    await scene.local("list")
+    await scene.local("plain")
+    assert "X-Original-To:" not in (place / "out/kept").read_text()
+    assert "X-Original-To: plain\n" in (place / "out/shown").read_text()

@@ -180,4 +180,5 @@ def test_a_commands_own_words_are_the_diagnostic_of_a_report():
 
     assert diagnostic(CommandResult(67, b"some output\n")) == "x-unix; some output"
     assert diagnostic(CommandResult(99, b"5.6.7 never\n")) == "x-unix; never"
-    assert diagnostic(CommandResult(67, b"")) == ""
+    assert diagnostic(CommandResult(67, b"")) == "x-unix; user unknown"
+    assert diagnostic(CommandResult(1, b"")) == "x-unix; unknown mail system error 1"

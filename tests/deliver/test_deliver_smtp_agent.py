@@ -130,9 +130,12 @@ def agent_for(tmp_path):
     return make
 
 
-def request(nexthop, *addresses, body=b"\ntext\n", **envelope):
+EIGHT_BIT = b"Content-Transfer-Encoding: 8bit\n"
+
+
+def request(nexthop, *addresses, body=b"\ntext\n", extra=b"", **envelope):
     recipients = tuple(a if isinstance(a, Recipient) else Recipient(a) for a in addresses)
-    content = Content(b"Subject: x\n", body)
+    content = Content(b"Subject: x\n" + extra, body)
     message = QueuedMessage("ABC1", 1.0, Envelope("me@example.com", recipients, **envelope), content, content.size)
     targets = tuple(Target(index, recipient) for index, recipient in enumerate(recipients))
     return DeliveryRequest(message, "smtp", nexthop, targets, 1.0, 1.0)
@@ -167,7 +170,7 @@ async def test_an_old_server_is_greeted_with_helo_and_spoken_to_step_by_step(age
     server = Server({"EHLO*": "500 what"})
     async with listening(server) as port:
         [sent] = await outcomes(
-            agent_for(), f"[127.0.0.1]:{port}", "a@b.test", encoding="8BITMIME", body="\nä\n".encode()
+            agent_for(), f"[127.0.0.1]:{port}", "a@b.test", encoding="8BITMIME", body="\nä\n".encode(), extra=EIGHT_BIT
         )
     assert isinstance(sent, Sent)
     assert server.commands[1] == "HELO mx.example.com"
@@ -375,6 +378,14 @@ async def test_keywords_of_a_certain_server_are_overlooked(agent_for):
     server = Server(extensions=("PIPELINING", "8BITMIME"))
     async with listening(server) as port:
         agent = agent_for(smtp_discard_ehlo_keyword_address_maps="inline:{ 127.0.0.1=8bitmime }")
-        await outcomes(agent, f"[127.0.0.1]:{port}", "a@b.test", encoding="8BITMIME", body="\nä\n".encode())
+        await outcomes(
+            agent, f"[127.0.0.1]:{port}", "a@b.test", encoding="8BITMIME", body="\nä\n".encode(), extra=EIGHT_BIT
+        )
     assert "MAIL FROM:<me@example.com>" in server.commands
     assert b"=C3=A4" in server.messages[0]
+
+
+@pytest.mark.parametrize("nexthop", ["[198.51.100.27", "[mail.example.net:25"])
+async def test_a_next_hop_without_its_closing_bracket_makes_the_mail_wait(nexthop):
+    with pytest.raises(ConfigError, match='missing "]" in server description'):
+        parse_next_hops(nexthop)

@@ -135,6 +135,41 @@ async def test_what_a_milter_does_not_want_is_not_sent_and_what_it_does_not_answ
         session.milters.disconnect()
 
 
+ALL_LEFT_OUT = 0x37F  # no event but the end of the message
+
+
+@pytest.mark.parametrize(("version", "macros"), [(6, "CHMRTE"), (4, "CHMRTE"), (3, "CHMRE"), (2, "CHMRE")])
+async def test_the_macros_of_events_that_a_milter_leaves_out_come_all_the_same(version, macros):
+    async with MilterServer(negotiation=(version, 0x3F, ALL_LEFT_OUT)) as server:
+        session = Session(server, main_cf=f"milter_protocol = {version}\n")
+        assert await session.until_data() == [None] * 5
+        assert await session.inspect() == Edits()
+        session.milters.disconnect()
+    assert server.letters.startswith("OE")
+    assert "".join(server.macros) == macros
+
+
+@pytest.mark.parametrize("version", [2, 3, 4, 6])
+async def test_old_milters_hear_what_they_know(version):
+    async with MilterServer(negotiation=(version, 0x3F, 0)) as server:
+        session = Session(server, main_cf=f"milter_protocol = {version}\n")
+        assert await session.until_data() == [None] * 5
+        assert await session.milters.unknown("WHAT") is None
+        assert await session.inspect() == Edits()
+        session.milters.disconnect()
+    unknown = "U" if version > 2 else ""
+    assert server.letters.startswith(f"OCHMR{'T' if version > 3 else ''}{unknown}LNBE")
+
+
+async def test_names_of_macros_are_sent_as_they_are_configured():
+    main_cf = "milter_connect_macros = j foo {bar}\nmilter_macro_defaults = foo=1, bar=2\n"
+    async with MilterServer() as server:
+        session = Session(server, main_cf=main_cf)
+        await session.until_data()
+        session.milters.disconnect()
+    assert server.macros["C"] == {"j": "mx.example.com", "foo": "1", "{bar}": "2"}
+
+
 async def test_a_large_body_comes_in_packets_that_the_protocol_allows():
     async with MilterServer() as server:
         session = Session(server)

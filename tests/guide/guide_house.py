@@ -79,7 +79,12 @@ class GuideHouse:
         """What the page prints, with this test's paths and ports."""
         names = "|".join(re.escape(page) for page in self.paths)
         text = re.sub(rf"(?<![\w.-])({names})(?![\w-])", lambda found: str(self.paths[found[1]]), text)
+        text = re.sub(r"(127\.0\.0\.1\]?):(100\d\d)\b", lambda found: f"{found[1]}:{self._own_port(found[2])}", text)
         return re.sub(r"\[([a-z][\w.-]*\.[a-z]+)\](?::(\d+|[a-z]+))?", self._elsewhere, text)
+
+    def _own_port(self, number: str) -> int:
+        """A port on which one of the page's own services listens beside the usual ones."""
+        return self.ports.setdefault(number, free_port())
 
     def _elsewhere(self, found: re.Match[str]) -> str:
         """Another host: one that listens where the page says what arrives there, else one that is down."""
@@ -95,6 +100,9 @@ class GuideHouse:
             host, _, port = name.partition(":")
             text = text.replace(f"127.0.0.1[127.0.0.1]:{here}", f"{host}[192.0.2.25]:{port or 25}")
             text = text.replace(f"[127.0.0.1]:{here}", f"[{host}]" + (f":{port}" if port else ""))
+        for number, port in self.ports.items():
+            if number.startswith("100"):
+                text = re.sub(rf"(127\.0\.0\.1\]?):{port}\b", rf"\1:{number}", text)
         for page, here in self.paths.items():
             text = text.replace(str(here), page)
         # These tests run with one account for all.

@@ -26,8 +26,8 @@ def test_a_plain_text_is_encoded_and_says_so():
 
 def test_only_the_parts_that_need_it_change_and_inner_messages_too():
     text = (
-        "\npre\n--xx\nContent-Type: text/plain\n\nascii\n--xx\n\ntäxt\n"
-        "--xx\nContent-Type: message/rfc822\n\nSubject: a\n\nöö\n--xx--\n"
+        "\npre\n--xx\nContent-Type: text/plain\n\nascii\n--xx\nContent-Transfer-Encoding: 8bit\n\ntäxt\n"
+        "--xx\nContent-Type: message/rfc822\n\nSubject: a\nContent-Transfer-Encoding: 8bit\n\nöö\n--xx--\n"
     )
     header, body = downgrade(b'Content-Type: multipart/mixed;\n boundary="xx"\n', text.encode())
     assert body.isascii()
@@ -35,6 +35,15 @@ def test_only_the_parts_that_need_it_change_and_inner_messages_too():
     assert parts[0].get_payload() == "ascii"
     assert parts[1].get_payload(decode=True).decode() == "täxt"
     assert parts[2].get_payload()[0].get_payload(decode=True).decode() == "öö"
+
+
+def test_what_does_not_say_that_it_is_eight_bit_is_left_alone():
+    assert downgrade(b"A: b\n", "\ntäxt\n".encode()) == (b"A: b\n", "\ntäxt\n".encode())
+
+
+def test_a_compound_part_is_not_given_an_encoding_that_it_had_not():
+    header, _ = downgrade(b"Content-Type: multipart/mixed; boundary=x\n", "\n--x\n\ntäxt\n--x--\n".encode())
+    assert header == b"Content-Type: multipart/mixed; boundary=x\n"
 
 
 def test_ascii_is_left_alone():

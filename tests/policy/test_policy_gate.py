@@ -224,3 +224,8 @@ async def test_logins_are_not_compared_where_nobody_can_log_in_and_the_log_says_
     text = "\n".join(door.warnings)
     assert "`reject_authenticated_sender_login_mismatch' ignored: no SASL support" in text
     assert "`reject_unauthenticated_sender_login_mismatch' ignored: no SASL support" in text
+
+
+async def test_a_pattern_sees_a_hosts_name_as_it_is(open_door):
+    door = open_door("smtpd_client_restrictions = check_client_access pcre:{{/^(.*)$$/ REJECT $$1}}\n")
+    assert (await door.reply("ok@example.org", client_name="Mail.Isp.test")).endswith("rejected: Mail.Isp.test")

@@ -440,3 +440,20 @@ async def test_a_single_recipient_is_known_to_the_restrictions_after_it(tmp_path
         client = await scene.client()
         await client.play(TO_DATA + "C: text\nC: .\nS: 250 2.0.0 Ok: queued as Q1\n")
         assert scene.gate.seen_recipients == {"data": "x@example.org", "end_of_data": "x@example.org"}
+
+
+async def test_long_lines_of_a_transcript_are_wrapped(tmp_path):
+    async with Scene(tmp_path, "notify_classes=protocol\nerror_notice_recipient=ops") as scene:
+        client = await scene.client()
+        long = "word " * 20
+        await client.play(
+            f"{GREETING}C: BAD {long}\nS: 500 5.5.2 Error: command not recognized\nC: QUIT\nS: 221 2.0.0 Bye\nS: EOF"
+        )
+        await scene.log("disconnect from")
+        for _ in range(300):
+            if scene.intake.taken:
+                break
+            await asyncio.sleep(0.01)
+        lines = scene.content().decode().split("\n")
+        assert f" In:  BAD {'word ' * 13}word" in lines
+        assert f"     {'word ' * 5}word" in lines

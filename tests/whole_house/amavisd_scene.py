@@ -1,115 +1,68 @@
-"""The real amavisd-new in a directory of its own, with the configuration file that the scanner reads as well."""
+"""The real amavisd on loopback in a directory of its own, with the rules and signatures of scanner_scene."""
 
 from __future__ import annotations
 
 import os
-import pwd
 import shutil
 from pathlib import Path
 
 import pytest
 
-from whole_house.scanner_scene import Clamd, Daemon, Spamd
+from whole_house.house_scene import owner
+from whole_house.scanner_scene import PLUGINS, RULES, Daemon
 
 AMAVISD = "/usr/sbin/amavisd"
-needs_amavisd = pytest.mark.skipif(not Path(AMAVISD).exists(), reason="Debian's package amavisd-new is not installed")
-
-# As the guide has it, in its order; then what a directory of its own and offline work need.
+needs_amavisd = pytest.mark.skipif(
+    os.getuid() != 0 or not Path(AMAVISD).exists(), reason="it needs root, and Debian's package amavisd-new"
+)
 CONF = """\
 use strict;
-@bypass_virus_checks_maps = ({bypass});  # uncomment to DISABLE anti-virus code
-@bypass_spam_checks_maps  = ({bypass});  # uncomment to DISABLE anti-spam code
-
-$daemon_user  = '{user}';     # (no default;  customary: vscan or amavis), -u
-$daemon_group = '{group}';     # (no default;  customary: vscan or amavis), -g
-$mydomain = 'example.org';   # a convenient default for other settings
-$MYHOME = '{place}/home';   # a convenient default for other settings, -H
-$TEMPBASE = "$MYHOME/tmp";   # working directory, needs to exist
-$QUARANTINEDIR = '{quarantine}';  #
-
-$log_level = {log_level};              # verbosity 0..5, -d
-$log_recip_templ = undef;    # disable by-recipient level-0 log entries
-$DO_SYSLOG = 0;              # log via syslogd (preferred)
-
-$inet_socket_port = {port};   # listen on this local TCP port(s) (see $protocol)
-
-$virus_admin               = "virusalert\\@$mydomain";  # notifications recip.
-$mailfrom_notify_admin     = "virusalert\\@$mydomain";  # notifications sender
-$mailfrom_notify_recip     = "virusalert\\@$mydomain";  # notifications sender
-$mailfrom_notify_spamadmin = "spam.police\\@$mydomain"; # notifications sender
-$mailfrom_to_quarantine = ''; # null return path; uses original sender if undef
-
-$notify_method  = 'smtp:[127.0.0.1]:{back}';
-$forward_method = 'smtp:[127.0.0.1]:{back}';  # set to undef with milter!
-
-$final_virus_destiny      = D_DISCARD;
-$final_banned_destiny     = D_DISCARD;
-$final_spam_destiny       = D_DISCARD;
-
-$sa_spam_subject_tag = '***SPAM*** ';
-$sa_tag_level_deflt  = 2.0;
-$sa_tag2_level_deflt = 4.5;
-$sa_kill_level_deflt = 20;
-$sa_mail_body_size_limit = 400*1024;
-$sa_local_tests_only = 1;
-$max_servers = {servers};
-$myhostname = 'mail.example.com';
-@local_domains_maps = ( [".example.org"] );
-@mynetworks = qw( 127.0.0.2/32 );
-"""
-# What only amavisd itself needs; the scanner asks spamd and clamd where main.cf says.
-ITS_OWN = """\
-$path = '/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
-$LOGFILE = '{place}/home/log';
-$db_home = '{place}/home/db'; $lock_file = '{place}/home/lock'; $pid_file = '{place}/home/pid';
-$spam_quarantine_method = 'local:spam-%m'; $virus_quarantine_method = 'local:virus-%m';
+$path = '/usr/sbin:/usr/bin:/sbin:/bin';
+$max_servers = 1;
+$daemon_user = '{user}'; $daemon_group = '{group}';
+$mydomain = 'example.com'; $myhostname = 'mail.example.com';
+$MYHOME = '{place}/home'; $TEMPBASE = '{place}/tmp'; $QUARANTINEDIR = ''; $helpers_home = '{place}/home';
+$db_home = '{place}/home'; $lock_file = '{place}/home/lock'; $pid_file = '{place}/home/pid';
 $enable_db = 0; $enable_zmq = 0; $enable_dkim_verification = 0;
-$sa_siteconfigpath = '{spamd}/site'; $sa_configpath = '{spamd}/rules';
-@decoders = ( ['mail', \\&do_mime_decode] );
-@av_scanners = ( ['ClamAV-clamd-stream', \\&ask_daemon, ["*", 'clamd:{clamd}/socket'],
-  qr/\\bOK$/m, qr/\\bFOUND$/m, qr/^.*?: (?!Infected Archive)(.*) FOUND$/m ] );
-1;
+$log_level = 0; $DO_SYSLOG = 0; $LOGFILE = '{place}/home/log'; $log_recip_templ = undef;
+$inet_socket_port = {port}; $inet_socket_bind = '127.0.0.1';
+$forward_method = 'smtp:[127.0.0.1]:{forward}'; $notify_method = $forward_method;
+$sa_siteconfigpath = '{place}/site'; $sa_configpath = '{place}/rules'; $sa_local_tests_only = 1;
+@av_scanners = (['ClamAV-clamd', \\&ask_daemon, ["CONTSCAN {{}}\\n", '{clamd}'],
+  qr/\\bOK$/m, qr/\\bFOUND$/m, qr/^.*?: (?!Infected Archive)(.*) FOUND$/m ]);
+@decoders = (['mail', \\&do_mime_decode]);
 """
-
-
-def daemon_user() -> pwd.struct_passwd:
-    """Debian's user for it where root runs the tests, else who runs them."""
-    return pwd.getpwnam("amavis") if os.getuid() == 0 else pwd.getpwuid(os.getuid())
 
 
 class Amavisd(Daemon):
-    """It gives mail back to the port back. Without clamd and spamd it scans nothing."""
+    """Hands mail on to the port forward; conf is added to its configuration. clamd is the path of clamd's socket."""
 
-    def __init__(self, place: Path, back: int, scanners: tuple[Spamd, Clamd] | None, **settings: int) -> None:
+    def __init__(self, place: Path, clamd: str, forward: int, conf: str) -> None:
         super().__init__(place)
-        who = daemon_user()
-        for name in ("home", "home/tmp", "home/db", "quarantine"):
+        import grp
+
+        who = owner()
+        for name in ("home", "tmp", "rules", "site"):
             (place / name).mkdir()
-            if os.getuid() == 0:
-                shutil.chown(place / name, who.pw_uid, who.pw_gid)
-        self.quarantine = place / "quarantine"
-        values = {
-            "place": place, "user": who.pw_name, "group": _group_of(who), "port": self.port, "back": back,
-            "quarantine": self.quarantine if scanners else "", "bypass": 0 if scanners else 1,
-            "spamd": scanners[0].place if scanners else "", "clamd": scanners[1].place if scanners else "",
-            "log_level": 3, "servers": 2,
-        }  # fmt: skip
-        text = CONF.format(**(values | settings)) + ITS_OWN.format(**values)
-        if not scanners:
-            text = "".join(line for line in text.splitlines(keepends=True) if "$sa_siteconfigpath" not in line)
-        self.conf = place / "amavisd.conf"
-        self.conf.write_text(text)
+        for name in ("home", "tmp"):
+            shutil.chown(place / name, who.pw_uid, who.pw_gid)
+        (place / "site/init.pre").write_text(PLUGINS)
+        (place / "rules/rules.cf").write_text(RULES)
+        text = CONF.format(
+            place=place, port=self.port, forward=forward, clamd=clamd,
+            user=who.pw_name, group=grp.getgrgid(who.pw_gid).gr_name,
+        )  # fmt: skip
+        (place / "amavisd.conf").write_text(f"{text}{conf}1;\n")
+
+    def command(self) -> list[str]:
+        return [AMAVISD, "-c", f"{self.place}/amavisd.conf", "foreground"]
 
     @property
     def log(self) -> str:
         path = self.place / "home/log"
         return path.read_text(errors="replace") if path.exists() else ""
 
-    def command(self) -> list[str]:
-        return [AMAVISD, "-c", str(self.conf), "foreground"]
-
-
-def _group_of(who: pwd.struct_passwd) -> str:
-    import grp
-
-    return grp.getgrgid(who.pw_gid).gr_name
+    def verdicts(self) -> list[str]:
+        """Its lines of the log, from Passed and Blocked on."""
+        lines = (line.partition(") ")[2] for line in self.log.splitlines())
+        return [line for line in lines if line.startswith(("Passed", "Blocked"))]

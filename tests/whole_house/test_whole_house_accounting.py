@@ -43,3 +43,7 @@ def test_reloads_and_stops_lose_and_double_nothing():
 @pytest.mark.skipif("not has_own_mounts()", reason="needs root and mount namespaces")
 def test_a_full_disk_loses_and_doubles_nothing():
     assert "with room again all of it arrives: 100 of 100" in run("faults/full_disk.py")
+
+
+def test_filters_that_fail_lose_nothing():
+    assert "contradictions 0" in run("filter_faults.py", "--faults", "60", "--sessions", "4")

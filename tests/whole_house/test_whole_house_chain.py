@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import shutil
 import smtplib
+import subprocess
+import sys
 import tempfile
 import time
 from email.utils import formatdate
@@ -15,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from whole_house.amavisd_scene import Amavisd, needs_amavisd
+from whole_house.guide_amavisd_scene import Amavisd, needs_amavisd
 from whole_house.house_scene import free_port, owner
 from whole_house.name_server_scene import HouseWithNames, name_server, needs_names
 from whole_house.scanner_scene import EICAR, GTUBE, Clamd, Spamd, needs_clamd, needs_spamd
@@ -221,3 +223,13 @@ def test_the_chain_with_the_real_amavisd(chain_house, daemons):
         finally:
             amavisd.stop()
     look_at(chain_house, amavisd, lambda: amavisd.log)
+
+
+@needs_amavisd
+def test_the_scanner_takes_mail_several_times_as_fast_as_amavisd():
+    bench = Path(__file__).parents[2] / "bench/scanner_throughput.py"
+    words = ("--messages", "60", "--connections", "2", "--rounds", "1", "--least", "3")
+    done = subprocess.run(
+        [sys.executable, str(bench), *words], capture_output=True, text=True, timeout=110, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -178,7 +178,6 @@ def test_sound_keys_are_not_complained_about(place):
 
 
 def test_a_revoked_certificate_is_kept_out_by_its_fingerprint(place):
-    """Revocation lists are not looked at, as in Postfix: a table is."""
     house = SubmissionHouse(place / "house")
     pairs = {n: certificates.make(place, n, f"{n}.test", issuer=house.authority) for n in ("good", "revoked")}
     with (house.conf / "main.cf").open("a") as main_cf:

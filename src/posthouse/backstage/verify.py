@@ -146,6 +146,7 @@ class AddressVerifier:
                 arrival=now,
                 queue_id=queue_id,
                 skip=Skip.HEADER_BODY_CHECKS | Skip.MILTERS,
+                mail_class="verify",
             )
         )
         if isinstance(taken, Discarded):  # cleanup knows it already: an alias of several recipients

@@ -45,8 +45,8 @@ class BounceService:
 
     def __init__(self, settings: Settings, house: House) -> None:
         self._settings, self._house = settings, house
-        self._templates = load_templates(settings)
         self._log = house.log(settings, "bounce")
+        self._templates = load_templates(settings, self._log.warning)
         self._classes = {word.lower() for word in settings.items("notify_classes")}
         self._double_bounce = f"{settings.text('double_bounce_sender')}@{settings.text('myhostname')}"
 
@@ -120,8 +120,11 @@ class BounceService:
 
     def _asked_success(self, message: QueuedMessage, result: Result) -> bool:
         outcome = result.outcome
-        asked = bool(self._recipient(message, result).notify & Notify.SUCCESS)
-        return asked and isinstance(outcome, Sent) and not outcome.dsn_passed
+        if not isinstance(outcome, Sent):
+            return False
+        if message.warned and self._settings.flag("confirm_delay_cleared"):
+            return True
+        return bool(self._recipient(message, result).notify & Notify.SUCCESS) and not outcome.dsn_passed
 
     def _recipient(self, message: QueuedMessage, result: Result) -> Recipient:
         return result.logged_recipient or message.envelope.recipients[result.index]
@@ -145,7 +148,7 @@ class BounceService:
             return []
         if not delimiters or self._settings.flag("disable_verp_bounces"):
             return [(sender, entries)]
-        return [(verp_sender(delimiters, sender, e.recipient.address), [e]) for e in entries]
+        return [(verp_sender(delimiters, sender, e.recipient.original or e.recipient.address), [e]) for e in entries]
 
     async def _to_postmaster(
         self, message: QueuedMessage, template: Template, entries: list[report.Entry], wanted: str, *, with_body: bool
@@ -206,8 +209,8 @@ class BounceService:
             f"From: {self._from(template)}",
             f"Subject: {subject}",
             f"To: {quote_address(notice.to)}",
-            f"Auto-Submitted: {'auto-generated' if notice.to_postmaster else 'auto-replied'}",
             *self._thread_fields(notice),
+            f"Auto-Submitted: {'auto-generated' if notice.to_postmaster else 'auto-replied'}",
             "MIME-Version: 1.0",
             f'Content-Type: multipart/report; report-type=delivery-status;\n\tboundary="{self._boundary(notice)}"',
             "Content-Transfer-Encoding: 8bit",
@@ -241,6 +244,7 @@ class BounceService:
             mail_date(message.arrival),
             message.envelope.envid,
             message.envelope.smtputf8,
+            self._settings.text("mail_name"),
         )
         text = "" if notice.to_postmaster else expand(template, self._settings, self._log.warning)
         charset = template.charset

@@ -35,6 +35,7 @@ class Origin:
     arrival_date: str
     envid: str = ""
     smtputf8: bool = False
+    mail_name: str = "Postfix"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,7 @@ def notice_line(entry: Entry) -> str:
     return wrap(printable(f"{name}: {reason_of(entry)}".rstrip()))
 
 
-def status_fields(entry: Entry, *, smtputf8: bool) -> str:
+def status_fields(entry: Entry, *, smtputf8: bool, mail_name: str = "Postfix") -> str:
     """The fields about one recipient for programs (RFC 3464, 2.3)."""
     recipient, outcome = entry.recipient, entry.outcome
     address_type = "utf-8" if smtputf8 and not recipient.address.isascii() else "rfc822"
@@ -106,17 +107,21 @@ def status_fields(entry: Entry, *, smtputf8: bool) -> str:
     lines += [f"Action: {entry.action}", f"Status: {outcome.status.dsn}"]
     if outcome.remote_mta:
         lines.append(f"Remote-MTA: dns; {outcome.remote_mta}")
-    lines.append(wrap(f"Diagnostic-Code: {printable(_diagnostic(entry))}"))
+    lines.append(wrap(f"Diagnostic-Code: {printable(_diagnostic(entry, mail_name))}"))
     if entry.retry_until:
         lines.append(f"Will-Retry-Until: {entry.retry_until}")
     return "\n".join(lines) + "\n"
 
 
-def _diagnostic(entry: Entry) -> str:
+def _status(entry: Entry, origin: Origin) -> str:
+    return status_fields(entry, smtputf8=origin.smtputf8, mail_name=origin.mail_name)
+
+
+def _diagnostic(entry: Entry, mail_name: str) -> str:
     outcome = entry.outcome
     if isinstance(outcome, Sent):
-        return f"smtp; {outcome.status.text}" if outcome.remote_mta else f"X-Postfix; {reason_of(entry)}"
-    return outcome.diagnostic or f"X-Postfix; {reason_of(entry)}"
+        return f"smtp; {outcome.status.text}" if outcome.remote_mta else f"X-{mail_name}; {reason_of(entry)}"
+    return outcome.diagnostic or f"X-{mail_name}; {reason_of(entry)}"
 
 
 def message_fields(origin: Origin) -> str:
@@ -126,8 +131,8 @@ def message_fields(origin: Origin) -> str:
     if origin.envid:
         lines.append(f"Original-Envelope-Id: {printable(origin.envid)}")
     lines += [
-        f"X-Postfix-Queue-ID: {origin.queue_id}",
-        f"X-Postfix-Sender: {sender_type}; {quote_address(origin.sender)}",
+        f"X-{origin.mail_name}-Queue-ID: {origin.queue_id}",
+        f"X-{origin.mail_name}-Sender: {sender_type}; {quote_address(origin.sender)}",
         f"Arrival-Date: {origin.arrival_date}",
     ]
     return "\n".join(lines) + "\n"
@@ -141,13 +146,14 @@ def body(boundary: str, text: str, charset: str, origin: Origin, entries: list[E
         returned_type = f"message/{family}"
     else:
         returned_type = "message/global-headers" if origin.smtputf8 else "text/rfc822-headers"
+    encoding = "Content-Transfer-Encoding: 8bit\n" if origin.smtputf8 else ""
     notice = "".join(f"{notice_line(entry)}\n\n" for entry in entries)
-    status = "\n".join([message_fields(origin), *(status_fields(e, smtputf8=origin.smtputf8) for e in entries)])
+    status = "\n".join([message_fields(origin), *(_status(e, origin) for e in entries)])
     head = (
         f"This is a MIME-encapsulated message.\n\n--{boundary}\n"
         f"Content-Description: Notification\nContent-Type: text/plain; charset={charset}\n"
         f"Content-Transfer-Encoding: 8bit\n\n{text}{chr(10) if text else ''}{notice}"
-        f"--{boundary}\nContent-Description: Delivery report\nContent-Type: {status_type}\n\n{status}\n"
+        f"--{boundary}\nContent-Description: Delivery report\nContent-Type: {status_type}\n{encoding}\n{status}\n"
         f"--{boundary}\nContent-Description: {returned.description}\nContent-Type: {returned_type}\n"
         f"Content-Transfer-Encoding: 8bit\n\n"
     )

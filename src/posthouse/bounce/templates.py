@@ -13,6 +13,7 @@ _UNITS = {"seconds": 1, "minutes": 60, "hours": 3600, "days": 86400, "weeks": 60
 _TIMES = ("delay_warning_time", "maximal_queue_lifetime")
 _NAME = re.compile(r"\$(?:\$|\{(\w+)\}|\((\w+)\)|(\w+))")
 _START = re.compile(r"^(\w+)\s*=\s*<<\s*(\S+)\s*$")
+_LABEL = re.compile(r"[A-Za-z0-9-]+\Z")
 _HEADERS = {"charset": "charset", "from": "sender", "subject": "subject", "postmaster-subject": "postmaster_subject"}
 
 
@@ -88,22 +89,26 @@ BUILT_IN = {
 }
 
 
-def load_templates(settings: Settings) -> dict[str, Template]:
-    """The templates in force, by "failure", "delay", "success", "verify". Raises ConfigError with file and line."""
-    path = settings.text("bounce_template_file")
+def load_templates(
+    settings: Settings, warn: Callable[[str], None] = lambda _: None, path: str = ""
+) -> dict[str, Template]:
+    """The templates in force, by "failure", "delay", "success", "verify"; path replaces bounce_template_file.
+
+    What is wrong with one template is for warn, and the built-in one serves. Raises ConfigError with file and line.
+    """
+    path = path or settings.text("bounce_template_file")
     if not path:
         return BUILT_IN
     try:
         with open(path, encoding="utf-8") as file:
             text = file.read()
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"cannot read bounce templates: {error}", file=path, parameter="bounce_template_file"
-        ) from error
-    return BUILT_IN | parse_templates(text, path)
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise ConfigError(f"open {path}: {reason}", parameter="bounce_template_file") from error
+    return BUILT_IN | parse_templates(text, path, warn)
 
 
-def parse_templates(text: str, source: str) -> dict[str, Template]:
+def parse_templates(text: str, source: str, warn: Callable[[str], None] = lambda _: None) -> dict[str, Template]:
     """The templates of a file: "name_template = <<EOF" up to a line EOF; # comments and empty lines between them."""
     found: dict[str, Template] = {}
     lines = enumerate(text.splitlines(), 1)
@@ -111,40 +116,80 @@ def parse_templates(text: str, source: str) -> dict[str, Template]:
         if not line.strip() or line.startswith("#"):
             continue
         start = _START.match(line)
-        name = start[1].removesuffix("_template") if start else ""
-        if start is None or name not in BUILT_IN:
+        if start is None:
             raise ConfigError("expected 'failure_template = <<EOF' or the like", file=source, line=number)
         body: list[str] = []
-        for _, part in lines:
+        last = number
+        for place, part in lines:
+            last = place
             if part == start[2]:
                 break
             body.append(part)
         else:
-            raise ConfigError(f"{name}_template has no end line {start[2]}", file=source, line=number)
-        found[name] = _one_template(BUILT_IN[name], body, source, number)
+            warn(f'{source}, line {last}: missing "{start[2]}" end marker')
+        name = start[1].removesuffix("_template")
+        if name not in BUILT_IN:
+            warn(f"{source}, line {last}: unknown template name: {start[1]} -- ignoring this template")
+            continue
+        try:
+            found[name] = _one_template(BUILT_IN[name], body, source)
+        except _Unusable as problem:
+            first, *others = problem.lines
+            warn(f"{source}: {first}")
+            for other in others:
+                warn(other)
     return found
 
 
-def _one_template(base: Template, body: list[str], source: str, number: int) -> Template:
-    fields: dict[str, str] = {}
-    rest = 0
-    for rest, line in enumerate([*body, ""]):  # noqa: B007  (rest is where the text begins)
-        label, colon, value = line.partition(":")
-        if not line.strip() or not colon or label.strip().lower() not in _HEADERS:
-            break
-        fields[_HEADERS[label.strip().lower()]] = value.strip()
-    if rest < len(body) and body[rest].strip():
-        raise ConfigError(f"unknown header in {base.name}_template: {body[rest]}", file=source, line=number + rest + 1)
-    text = "\n".join(body[rest + 1 :]) + "\n"
+class _Unusable(Exception):
+    """A template that cannot be used, and the lines that say why."""
+
+    def __init__(self, *lines: str) -> None:
+        super().__init__(*lines)
+        self.lines = lines
+
+
+def _one_template(base: Template, body: list[str], source: str) -> Template:
+    """A template from its lines. Raises _Unusable."""
+    fields, rest = _fields_of(base, body)
+    lines = body[rest + 1 :] if rest and rest < len(body) and not body[rest].strip() else body[rest:]
+    if lines and not lines[0].strip() and not rest:
+        lines = lines[1:]
+    if not lines:
+        raise _Unusable(f"missing message text in {base.name} template -- ignoring this template")
+    text, charset = "\n".join(lines) + "\n", fields.get("charset", base.charset)
+    if not text.isascii() and charset.lower() == "us-ascii":
+        raise _Unusable(
+            f"8-bit message text in {base.name} template",
+            "please specify a charset value other than us-ascii",
+            "-- ignoring this template for now",
+        )
     return Template(
         base.name,
         fields.get("subject", base.subject),
         text,
         fields.get("postmaster_subject", base.postmaster_subject),
         fields.get("sender", base.sender),
-        fields.get("charset", base.charset),
+        charset,
         source,
     )
+
+
+def _fields_of(base: Template, body: list[str]) -> tuple[dict[str, str], int]:
+    """The fields at the start of a template, and how many lines they are. Raises _Unusable."""
+    fields: dict[str, str] = {}
+    for number, line in enumerate(body):
+        label, colon, value = line.partition(":")
+        if not colon or not _LABEL.match(label):
+            return fields, number
+        if label.lower() not in _HEADERS:
+            raise _Unusable(f'unknown "{label}" header label in {base.name} template -- ignoring this template')
+        if not value.strip():
+            raise _Unusable(f'empty "{label}" header value in {base.name} template -- ignoring this template')
+        if not value.isascii():
+            raise _Unusable(f'non-ASCII "{label}" header value in {base.name} template -- ignoring this template')
+        fields[_HEADERS[label.lower()]] = value.strip()
+    return fields, len(body)
 
 
 def expand(template: Template, settings: Settings, warn: Callable[[str], None]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import os
 from collections.abc import AsyncIterator, Iterator
@@ -16,6 +17,7 @@ from posthouse.mail.mime_lines import Kind, MimeError, MimeRules, MimeWalk
 from posthouse.services.intake import Skip
 
 _LINE_LIMIT = 2048
+AT_A_TIME = 200  # lines or fields looked at before other mail gets its turn
 
 
 async def clean_body(work: Work) -> None:
@@ -78,7 +80,9 @@ class _Checking:
         """The lines that remain."""
         fields = divide(self.work.header).fields
         try:
-            for kind, piece in MimeWalk(self._rules()).pieces(fields, lines):
+            for number, (kind, piece) in enumerate(MimeWalk(self._rules()).pieces(fields, lines), 1):
+                if not number % AT_A_TIME:
+                    await asyncio.sleep(0)
                 if kind is Kind.PASSED:
                     yield piece
                 elif kind is Kind.BODY:

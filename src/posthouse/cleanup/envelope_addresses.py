@@ -69,8 +69,10 @@ def _many_members(work: Work, recipient: Recipient) -> str:
 
 def _store(work: Work, recipient: Recipient) -> None:
     """Unless the same recipient is there already: same address, same original, same wishes for notices."""
-    original = recipient.original if work.rules.keeps_original else ""
+    original = recipient.original
     mark = (recipient.address.lower(), int(recipient.notify), original.lower(), recipient.orcpt.lower())
+    if not work.rules.keeps_original:
+        mark = (recipient.address.lower(), 0, "", "")
     if mark in work.seen:
         return
     if not work.rules.duplicate_limit or len(work.seen) < work.rules.duplicate_limit:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import re
@@ -9,11 +10,13 @@ import re
 from posthouse.cleanup.content_checks import check_field
 from posthouse.cleanup.header_addresses import rewrite_field
 from posthouse.cleanup.work import Work
+from posthouse.errors import PermanentFailure, TemporaryFailure
 from posthouse.mail.content import FilePart
 from posthouse.mail.headers import ROLES, Role, divide, is_well_formed, limit_size, name_of, value_of
 from posthouse.maillog import cleanup as maillog
 from posthouse.services.intake import Skip
 
+AT_A_TIME = 200  # fields looked at before other mail gets its turn
 _HAS_ADDRESSES = Role.SENDER | Role.RECIPIENT
 _NOTED = re.compile(rb"^(received|message-id|resent-[a-z-]+):", re.IGNORECASE | re.MULTILINE)
 
@@ -29,15 +32,26 @@ async def clean_header(work: Work) -> None:
     if divided.rest:
         _move_to_body(work, divided.rest)
     kept: list[bytes] = []
-    for field in divided.fields:
+    for number, field in enumerate(divided.fields, 1):
+        if not number % AT_A_TIME:
+            await asyncio.sleep(0)
         field = limit_size(field, rules.header_size_limit)
         examined = checked and not work.unchecked
-        results = await check_field(work, field, "header") if examined else (field,)
+        results = await _examine(work, field) if examined else (field,)
         for result in results:
             await _take_field(work, result, kept)
         if work.discard:
             return
     work.fields = kept
+
+
+async def _examine(work: Work, field: bytes) -> tuple[bytes, ...]:
+    """What header_checks leave of the field. A refusal waits for the end of the header, which may go back."""
+    try:
+        return await check_field(work, field, "header")
+    except (TemporaryFailure, PermanentFailure) as failed:
+        work.refusal, work.unchecked = failed, True
+        return (field,)
 
 
 def _is_quick(work: Work) -> bool:

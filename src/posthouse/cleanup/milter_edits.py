@@ -36,8 +36,9 @@ async def apply_milters(work: Work) -> None:
     """Each milter sees what those before it have changed; the first that objects decides."""
     if work.milters is None:
         return
+    own = _fields(work)[0]  # the receiver's own field is not the message's (sendmail shows it to nobody either)
     for number, milter in enumerate(work.milters):
-        ruling = await _ask(work, milter, number)
+        ruling = await _ask(work, milter, number, own)
         if ruling is not None:
             obey(work, ruling, _WHERE, work.last_recipient)
             return
@@ -48,13 +49,13 @@ async def apply_milters(work: Work) -> None:
         work.discard = True
 
 
-async def _ask(work: Work, milter: Milter, number: int) -> Ruling | None:
+async def _ask(work: Work, milter: Milter, number: int, own: bytes) -> Ruling | None:
     """Show the message to one milter, and do as it wishes."""
     spool = os.path.join(work.rules.settings.text("queue_directory"), "posthouse", "spool")
     new = NewBody(os.path.join(spool, f"{work.queue_id}.milter-{number}"), work.rules.message_size_limit)
-    # The receiver's own field on top is not the message's (sendmail shows it to nobody either).
     try:
-        outcome = await milter.inspect(_fields(work)[1:], pieces_of(work.body), new.keep)
+        shown = [field for field in _fields(work) if field is not own]
+        outcome = await milter.inspect(shown, pieces_of(work.body), new.keep)
         if isinstance(outcome, Ruling):
             return outcome
         await _apply(work, milter, outcome)

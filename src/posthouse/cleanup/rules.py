@@ -78,6 +78,10 @@ class Rules:
         self.undisclosed = settings.text("undisclosed_recipients_header")
         self.dropped_names = frozenset(name.lower().encode() for name in settings.items("message_drop_headers"))
         self.header_size_limit = settings.integer("header_size_limit")
+        self.detects_eight_bit = settings.flag("detect_8bit_encoding_header")
+        classes = {name.lower() for name in settings.items("smtputf8_autodetect_classes")}
+        everything = {"sendmail", "smtpd", "forward", "bounce", "notify", "verify"} if "all" in classes else classes
+        self.utf8_classes = frozenset(everything if settings.flag("smtputf8_enable") else ())
         self.token_limit = settings.integer("header_address_token_limit")
         self.hopcount_limit = settings.integer("hopcount_limit")
         self.message_size_limit = settings.integer("message_size_limit")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 from dataclasses import replace
 
@@ -19,6 +20,7 @@ from posthouse.mail.status import Status
 from posthouse.services.house import House
 from posthouse.services.intake import Discarded, Refused, Submission
 
+_EIGHT_BIT = re.compile(rb"^content-transfer-encoding:[ \t]*8bit(?![a-z0-9])", re.IGNORECASE | re.MULTILINE)
 _UNEXPECTED = Status("4.3.0", 451, "Error: queue file write error")
 
 
@@ -39,7 +41,7 @@ class CleanupService:
             await steps.run(work)
         except (TemporaryFailure, PermanentFailure) as failed:
             work.drop_file()
-            return Refused(failed.status)
+            return Refused(failed.status, work.sender, _header_of(work))
         except Exception:
             work.drop_file()
             self._log.error(f"{submission.queue_id}: {' | '.join(traceback.format_exc().splitlines())}")
@@ -76,7 +78,7 @@ class CleanupService:
 
 def _finish(work: Work) -> QueuedMessage:
     submission = work.submission
-    header = work.header if work.fields is None else b"".join(field + b"\n" for field in work.fields)
+    header = _header_of(work)
     recipients = tuple(work.recipients)
     if work.redirect:  # mail that is redirected sees no filter
         recipients = (Recipient(work.redirect, original=_original(work)),)
@@ -87,6 +89,8 @@ def _finish(work: Work) -> QueuedMessage:
         recipients=recipients,
         content_filter="" if work.redirect else work.content_filter,  # as in Postfix, it goes past all filters
         expanded=tuple(work.expanded),
+        encoding="8BITMIME" if _is_eight_bit(work, header) else submission.envelope.encoding,
+        smtputf8=submission.envelope.smtputf8 or _needs_smtputf8(work, header),
         ret=work.envelope_changes.get("ret", submission.envelope.ret),
         envid=work.envelope_changes.get("envid", submission.envelope.envid),
     )
@@ -94,6 +98,23 @@ def _finish(work: Work) -> QueuedMessage:
     return QueuedMessage(
         submission.queue_id, submission.arrival, envelope, content, content.size, due=submission.arrival, hold=work.hold
     )
+
+
+def _is_eight_bit(work: Work, header: bytes) -> bool:
+    """Whether the header says so, where the client has not (detect_8bit_encoding_header)."""
+    return work.rules.detects_eight_bit and _EIGHT_BIT.search(header) is not None
+
+
+def _needs_smtputf8(work: Work, header: bytes) -> bool:
+    """Whether addresses or header go beyond ASCII in mail of a kind that is searched for it."""
+    if work.submission.mail_class not in work.rules.utf8_classes:
+        return False
+    addresses = (work.sender, *(recipient.address for recipient in work.recipients))
+    return not (header.isascii() and all(map(str.isascii, addresses)))
+
+
+def _header_of(work: Work) -> bytes:
+    return work.header if work.fields is None else b"".join(field + b"\n" for field in work.fields)
 
 
 def _original(work: Work) -> str:

@@ -240,12 +240,10 @@ def query_all(run: Run, keys: Iterable[str]) -> int:
     tables = [open_quietly(run, spec) for spec in run.request.specs]
     code = 1
     for key in keys:
-        if not key:
-            continue
         for table in tables:
             value = ask(table, key)
             if value is not None:
-                print(f"{key}\t{shown_value(run, value)}")
+                print(run.command.shown(key, shown_value(run, value)))
                 code = 0
                 break
     return code

@@ -10,6 +10,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command; its exit code. -C names the configuration directory, other options of sendmail count for nothing."""
     from posthouse.commands import postqueue
     from posthouse.commands.sendmail_options import EX_TEMPFAIL, MODES
+    from posthouse.config.settings import load
+    from posthouse.errors import ConfigError
 
     words = list(sys.argv[1:] if arguments is None else arguments)
     bad = next((word for word in words if word.startswith("-b") and word[2:3] not in MODES), None)
@@ -22,6 +24,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             directory = ["-c", word[2:] or "".join(words[at + 1 : at + 2])]
     if any(word.startswith("-q") for word in words):
         return postqueue.main([*directory, "-f"])
+    try:
+        load(directory[1] if directory else None)
+    except ConfigError as problem:
+        print(f"mailq: fatal: {problem}", file=sys.stderr)
+        return EX_TEMPFAIL
     return postqueue.main([*directory, "-p"])
 
 

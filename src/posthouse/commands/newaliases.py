@@ -30,7 +30,7 @@ def rebuild(config_directory: str | None = None) -> int:
         settings = indexing.load_settings(config_directory)
     except indexing.Fatal as fatal:
         print(f"newaliases: fatal: {fatal}", file=sys.stderr)
-        return 1
+        return 75
     databases = settings.items("alias_database")
     if not databases:
         return 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getopt
 import os
+import re
 import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 LETTERS = "aAbc:C:defFhHlmMno:pPtT:vxX#"
 PARAMETER_CLASSES = ("all", "builtin", "service", "user")
 
-_EXCLUSIVE = ("aAbFlmMPtT", "hH", "dn", "deX#", "eX#n", "eX#fx", "eX#hH", "eX#p")
+_EXCLUSIVE = ("aAbFlmMPtT", "hH", "dn", "deX#", "eX#n", "eX#f", "eX#x", "eX#hH", "eX#p")
 """Options of which one excludes the others."""
 
 _COMPATIBLE = {
@@ -65,8 +66,9 @@ def parse(arguments: Sequence[str]) -> Request:
     try:
         options, names = getopt.gnu_getopt(list(arguments), LETTERS)
     except getopt.GetoptError as error:
-        if len(error.opt) == 1 and "requires argument" not in str(error):
-            print(f"{program()}: invalid option -- '{error.opt}'", file=sys.stderr)
+        says = "option requires an argument" if "requires argument" in str(error) else "invalid option"
+        if len(error.opt) == 1:
+            print(f"{program()}: {says} -- '{error.opt}'", file=sys.stderr)
         raise UsageError(usage()) from None
     directory = os.environ.get("MAIL_CONFIG", "")
     request = Request(names=names, directory=directory or "/etc/postfix", directory_given=bool(directory))
@@ -79,15 +81,22 @@ def parse(arguments: Sequence[str]) -> Request:
                 raise UsageError(f"invalid parameter override: {value}: missing '=' after attribute name")
             request.overrides.append(value)
         elif letter == "C":
-            if value not in PARAMETER_CLASSES:
-                raise UsageError(f'unknown -C option value "{value}" in "{value}"')
-            request.classes.add(value)
+            request.classes.update(_classes(value))
         elif letter == "T":
             request.flags.add("T")
             request.tls = value
         else:
             request.flags.add(letter)
     return _checked(request)
+
+
+def _classes(value: str) -> list[str]:
+    """The parameter classes of -C. UsageError for what is none."""
+    words = re.split(r"[,\s]+", value.strip(", "))
+    for word in words:
+        if word not in PARAMETER_CLASSES:
+            raise UsageError(f'unknown -C option value "{word}" in "{value}"')
+    return words
 
 
 def _checked(request: Request) -> Request:

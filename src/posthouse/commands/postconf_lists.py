@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import pkgutil
+import sys
 
 from posthouse.commands.postconf import Request, warn
 from posthouse.commands.postconf_show import read_main
+from posthouse.errors import ConfigError
 
 
 def show(request: Request) -> int:
@@ -69,12 +71,18 @@ def _show_tls(mode: str) -> int:
 
 def _show_templates(request: Request) -> int:
     """The texts of bounces: as they are configured (-t), or filled in (-b)."""
-    from posthouse.bounce.templates import expand, load_templates
+    from posthouse.bounce.templates import BUILT_IN, expand, load_templates
     from posthouse.config.settings import load
 
     settings = load(request.directory)
+    path = request.names[0] if request.names else settings.text("bounce_template_file")
+    try:
+        templates = load_templates(settings, _warn_of_template, path) if path else BUILT_IN
+    except ConfigError as problem:
+        print(f"postfix/bounce: fatal: {problem}", file=sys.stderr)
+        return 1
     blocks = []
-    for name, template in load_templates(settings).items():
+    for name, template in templates.items():
         if "b" in request.flags:
             blocks.append(f"expanded_{name}_text = <<EOF\n{expand(template, settings, warn)}EOF\n")
             continue
@@ -84,6 +92,12 @@ def _show_templates(request: Request) -> int:
         blocks.append(f"{name}_template = <<EOF\n{head}\n{template.text}EOF\n")
     print("\n".join(blocks), end="")
     return 0
+
+
+def _warn_of_template(text: str) -> None:
+    """As the service that sends bounces would say it."""
+    sys.stdout.flush()
+    print(f"postfix/bounce: warning: {text}", file=sys.stderr)
 
 
 def _standard_sender(sender: str) -> str:

@@ -158,6 +158,8 @@ def _asked(wanted: list[Wanted], entry: Entry, field: str = "") -> bool:
 
 
 def _show_entries(request: Request, configuration: Configuration) -> None:
+    if any(text.count("/") > 1 for text in request.names):
+        raise UsageError("-M option requires service_name[/type]")
     wanted = _requests(request, 2)
     for entry in configuration.entries:
         if _asked(wanted, entry):

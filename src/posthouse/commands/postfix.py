@@ -172,8 +172,6 @@ class Postfix:
         return 0
 
     def flush(self) -> int:
-        if not self.running_pid():
-            return self.fatal(says.NOT_RUNNING)
         from posthouse.commands import postqueue
 
         return _exit_code(lambda: postqueue.main(["-c", self.settings.config_directory, "-f"]))

@@ -92,12 +92,10 @@ def _warn_overridden(directory: str, *, with_postdrop: bool) -> None:
 
 def _refuse_directory(directory: str) -> None:
     """An ordinary user may name a configuration that root has approved of."""
-    from posthouse.config.settings import directory_of
-
     print(f"{program()}: error: unauthorized configuration directory name: {directory}", file=sys.stderr)
     names = ("alternate_config_directories", "multi_instance_directories")
     lines = " or ".join(f'"{name} = {directory}"' for name in names)
-    raise Stop(f"specify {lines} in {directory_of()}/main.cf")
+    raise Stop(f"specify {lines} in /etc/postfix/main.cf")
 
 
 def _directory_among(words: list[str]) -> str | None:
@@ -126,10 +124,10 @@ def _refuse_mixed(options: Options) -> None:
 
 def _do(options: Options, settings: Settings) -> int:
     _refuse_mixed(options)
-    if options.queue is not None and options.mode == "m" and not options.recipients and not options.extracts:
+    if options.mode in "hH" or (options.queue or "")[:1].isdigit():
+        return EX_OK  # queue runs in intervals, a status of hosts: what the mail system sees to by itself
+    if options.queue is not None and options.mode == "m":
         return _flush(options, settings)
-    if options.queue is not None and options.recipients and (options.queue_id or options.site):
-        raise Stop(f"flush {'queue_id' if options.queue_id else 'site'} requires no recipient")
     if options.mode in NEEDS_NO_RECIPIENT and options.recipients:
         raise Stop(f"{NEEDS_NO_RECIPIENT[options.mode]} mode requires no recipient")
     match options.mode:
@@ -162,6 +160,10 @@ def _other(command: str, words: list[str]) -> int:
 
 
 def _flush(options: Options, settings: Settings) -> int:
+    """Have mail tried now. Raises Stop."""
+    if options.recipients:
+        what = "queue_id" if options.queue_id else "site" if options.site else "queue mode"
+        raise Stop(f"flush {what} requires no recipient")
     words = ["-c", settings.config_directory]
     if options.queue_id:
         return _other("postqueue", [*words, "-i", options.queue_id])

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 EX_OK, EX_USAGE, EX_UNAVAILABLE, EX_TEMPFAIL = 0, 64, 69, 75
 ENVID_LIMIT = 100
 VERP_CHARACTERS, VERP_LENGTH = "-=+", 2
-MODES = frozenset("dilmpsv")
+MODES = frozenset("dhHilmpsv")
 NOTIFY = {"never": 1, "success": 2, "failure": 4, "delay": 8}
-LETTERS = "A:B:C:F:GIL:N:O:R:UV:X:b:cd:e:f:h:imno:p:q:r:tvx"
+LETTERS = "A:B:C:F:GIL:N:O:R:UV:X:b:ce:f:h:imno:p:q:r:tvx"
 
 
 class Stop(Exception):
@@ -78,7 +78,7 @@ def read_options(words: list[str]) -> Options:
 
 
 def _joined(words: list[str]) -> Iterator[str]:
-    """Options whose value is only ever joined to them, made fit for getopt: -q, -d, -I, -m and the like."""
+    """Options whose value is only ever joined to them, made fit for getopt: -q, -I, -m and the like."""
     at_options, is_value = True, False
     for word in words:
         if is_value:
@@ -86,7 +86,7 @@ def _joined(words: list[str]) -> Iterator[str]:
             yield word
             continue
         at_options = at_options and word.startswith("-") and word not in {"-", "--"}
-        if at_options and word in {"-q", "-d"}:
+        if at_options and word == "-q":
             yield word + " "
             continue
         is_value = at_options and _wants_value(word)

@@ -70,6 +70,7 @@ def check(settings: Settings, services: Sequence[Service] = ()) -> list[Finding]
 
 
 def _check_classes(settings: Settings, services: Sequence[Service]) -> Iterator[Finding]:
+    # Differs from Postfix: told before the first client comes.
     parameter = "smtpd_restriction_classes"
     for name in settings.items(parameter):
         if not settings.knows(name) and not any(name in service.options for service in services):

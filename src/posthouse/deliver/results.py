@@ -42,10 +42,10 @@ def sender_field(sender: str) -> bytes:
     return f"Return-Path: <{quote_address(sender)}>\n".encode("utf-8", "surrogateescape")
 
 
-def recipient_fields(recipient: Recipient, delivered_to: str) -> bytes:
-    """X-Original-To and Delivered-To; "" leaves the second out."""
+def recipient_fields(recipient: Recipient, delivered_to: str, *, with_original: bool = True) -> bytes:
+    """X-Original-To (enable_original_recipient) and Delivered-To; "" leaves the second out."""
     original = recipient.original or recipient.address
-    fields = f"X-Original-To: {quote_address(original)}\n"
+    fields = f"X-Original-To: {quote_address(original)}\n" if with_original else ""
     if delivered_to:
         fields += f"Delivered-To: {quote_address(delivered_to)}\n"
     return fields.encode("utf-8", "surrogateescape")

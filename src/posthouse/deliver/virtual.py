@@ -48,6 +48,7 @@ class _Rules:
     stale_lock: float
     must_own: bool
     delimiters: str
+    keeps_original: bool
 
 
 class VirtualAgent:
@@ -69,6 +70,7 @@ class VirtualAgent:
             stale_lock=float(settings.seconds("stale_lock_time")),
             must_own=settings.flag("strict_mailbox_ownership"),
             delimiters=settings.text("recipient_delimiter"),
+            keeps_original=settings.flag("enable_original_recipient"),
         )
 
     async def deliver(self, request: DeliveryRequest) -> Report:
@@ -100,7 +102,8 @@ class VirtualAgent:
         kind = "maildir" if path.endswith("/") else "mailbox"
         if is_question(request):
             return would_deliver(f"delivers to {kind}", self._relay)
-        status = await self._write(request, path, identity, sender + recipient_fields(target.recipient, address))
+        fields = recipient_fields(target.recipient, address, with_original=self._rules.keeps_original)
+        status = await self._write(request, path, identity, sender + fields)
         if status is not None:
             return failed(status, self._relay)
         return delivered(f"delivered to {kind}", self._relay)

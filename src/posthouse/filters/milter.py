@@ -22,6 +22,9 @@ _UNAVAILABLE = "550 5.5.0 Service unavailable"
 _MISCONFIGURED = "451 4.3.5 Server configuration problem - try again later"
 _CLOSING = "421 4.7.0 Server closing connection"
 
+# A milter that does not want to hear of these gets their macros all the same.
+_MACROS_ALWAYS = frozenset({Event.CONNECT, Event.HELO, Event.MAIL, Event.RCPT, Event.DATA, Event.UNKNOWN})
+
 MacroSource = Callable[[str], str | None]
 
 
@@ -135,9 +138,14 @@ class Milter:
             return self._standing
         if event is Event.MAIL:
             self.state = State.MESSAGE
+        steps = self._negotiated.steps
         try:
+            if steps & grammar.NOT_SENT[event]:
+                if event in _MACROS_ALWAYS and self._negotiated.version >= grammar.FIRST_VERSION.get(event, 2):
+                    self._send(event, b"")
+                return None
             self._send(event, packet)
-            if self._negotiated.steps & grammar.NOT_ANSWERED[event]:
+            if steps & grammar.NOT_ANSWERED[event]:
                 return None
             response = await self._response(event)
         except (OSError, ProtocolError, EOFError, TimeoutError) as problem:
@@ -145,21 +153,20 @@ class Milter:
         return self._rule(event, response)
 
     def _is_heard(self, event: Event) -> bool:
-        """Whether the event is sent at all; the standing ruling holds where it is not."""
+        """Whether the milter follows at this point; the standing ruling holds where it does not."""
         if event is not self._skipped:
             self._skipped = None
         elif self.state is State.MESSAGE:
             return False
-        if self.state not in (State.READY, State.MESSAGE):
-            return False
-        return not self._negotiated.steps & grammar.NOT_SENT[event]
+        return self.state in (State.READY, State.MESSAGE)
 
     def _send(self, event: Event, packet: bytes) -> None:
+        """An event with its macros; an empty packet: the macros alone."""
         values = []
         for name in self.macro_names(event):
             value = self.macros(name)
             if value is None:
-                value = self._lists.defaults.get(name)
+                value = self._lists.default(name)
             if value is not None:
                 values.append((name, value))
         self._connection.write(grammar.macros(event, values) + packet)
@@ -282,9 +289,7 @@ class Milter:
 
     async def _response(self, event: Event) -> Response:
         limit = self.rule.command_timeout
-        if event is Event.CONNECT:
-            limit = self.rule.connect_timeout
-        elif event in (Event.HEADER, Event.END_OF_HEADER, Event.BODY, Event.END_OF_MESSAGE):
+        if event in (Event.HEADER, Event.END_OF_HEADER, Event.BODY, Event.END_OF_MESSAGE):
             limit = self.rule.content_timeout
         while True:
             letter, data = await self._connection.next_packet(limit)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from posthouse.config.parameters import PARAMETERS
@@ -68,17 +68,21 @@ class MacroLists:
     unknown_command: tuple[str, ...]
     defaults: Mapping[str, str]
 
+    def default(self, name: str) -> str | None:
+        """The value of milter_macro_defaults, which may leave out the braces of long names; lists, too."""
+        return self.defaults.get(_in_braces(name))
+
 
 def macro_lists(settings: Settings) -> MacroLists:
     """The milter_*_macros of a service."""
-    stages = {stage: _names(split_items(settings.text(name))) for stage, name in _MACRO_PARAMETERS.items()}
-    unknown = _names(split_items(settings.text("milter_unknown_command_macros")))
+    stages = {stage: tuple(split_items(settings.text(name))) for stage, name in _MACRO_PARAMETERS.items()}
+    unknown = tuple(split_items(settings.text("milter_unknown_command_macros")))
     return MacroLists(stages, unknown, _defaults(settings))
 
 
-def _names(items: Iterable[str]) -> tuple[str, ...]:
-    """Names as milters know them: long ones in braces."""
-    return tuple(name if len(name) == 1 or name.startswith("{") else f"{{{name}}}" for name in items)
+def _in_braces(name: str) -> str:
+    """A name as milters know it: long ones are in braces."""
+    return name if len(name) == 1 or name.startswith("{") else f"{{{name}}}"
 
 
 def _defaults(settings: Settings) -> dict[str, str]:
@@ -89,8 +93,7 @@ def _defaults(settings: Settings) -> dict[str, str]:
         name, equals, value = text.partition("=")
         if not equals:
             raise ConfigError(f"malformed milter_macro_defaults: {item}", parameter="milter_macro_defaults")
-        name = name.strip()
-        found[_names((name,))[0]] = value.strip()
+        found[_in_braces(name.strip())] = value.strip()
     return found
 
 

@@ -5,21 +5,18 @@ from __future__ import annotations
 import re
 
 _ENCODING = re.compile(rb"^content-transfer-encoding:[^\n]*\n(?:[ \t][^\n]*\n)*", re.IGNORECASE | re.MULTILINE)
-_WIDE = re.compile(rb"^content-transfer-encoding:[ \t]*(?:8bit|binary)\b", re.IGNORECASE | re.MULTILINE)
 _TYPE = re.compile(
     rb"^content-type:[ \t\r\n]*([a-z0-9!#$&^_.+-]+)/([^;\s]*)((?:[^\n]|\n[ \t])*)", re.IGNORECASE | re.MULTILINE
 )
 _BOUNDARY = re.compile(rb';\s*boundary\s*=\s*(?:"([^"]*)"|([^;\s]*))', re.IGNORECASE)
+_DECLARED = re.compile(rb"^content-transfer-encoding:\s*(?:8bit|binary)", re.IGNORECASE | re.MULTILINE)
 MAX_DEPTH = 100
 _LINE_LIMIT = 76
 
 
 def downgrade(header: bytes, body: bytes, depth: int = 0) -> tuple[bytes, bytes]:
-    """The entity with its 8-bit parts encoded, also those that only say they are; header without, body with the blank
-    line between them.
-    """
-    is_wide = not body.isascii() or _WIDE.search(header) is not None
-    if depth > MAX_DEPTH or not (is_wide or _WIDE.search(body)):
+    """The entity with the parts encoded that say they are 8-bit; header without, body with the blank line between."""
+    if depth > MAX_DEPTH or not (_DECLARED.search(header) or _DECLARED.search(body)):
         return header, body
     blank, text = (b"\n", body[1:]) if body.startswith(b"\n") else (b"", body)
     kind = _TYPE.search(header)
@@ -28,18 +25,13 @@ def downgrade(header: bytes, body: bytes, depth: int = 0) -> tuple[bytes, bytes]
         boundary = _BOUNDARY.search(kind[3])
         name = (boundary[1] or boundary[2] or b"") if boundary else b""
         if name:
-            return _whole(header, is_wide=is_wide), blank + _multipart(text, name, depth)
+            return _seven_bit(header), blank + _multipart(text, name, depth)
     if major == b"message" and minor in (b"rfc822", b"global"):
         inner = _split(text)
-        return _whole(header, is_wide=is_wide), blank + b"".join(downgrade(*inner, depth + 1))
-    if not is_wide:
+        return _seven_bit(header), blank + b"".join(downgrade(*inner, depth + 1))
+    if not _DECLARED.search(header):
         return header, body
     return _set_encoding(header, b"quoted-printable"), blank + quoted_printable(text)
-
-
-def _whole(header: bytes, *, is_wide: bool) -> bytes:
-    """The header of an entity that is made of others."""
-    return _set_encoding(header, b"7bit") if is_wide else header
 
 
 def _split(entity: bytes) -> tuple[bytes, bytes]:
@@ -63,6 +55,11 @@ def _multipart(text: bytes, boundary: bytes, depth: int) -> bytes:
 def _preamble(text: bytes) -> bytes:
     """Text outside the parts is for nobody; what is 8-bit in it becomes "?"."""
     return text if text.isascii() else text.decode("ascii", "replace").replace("\ufffd", "?").encode()
+
+
+def _seven_bit(header: bytes) -> bytes:
+    """The header of a compound part; it says nothing of its encoding where it said nothing before."""
+    return _set_encoding(header, b"7bit") if _ENCODING.search(header) else header
 
 
 def _set_encoding(header: bytes, encoding: bytes) -> bytes:

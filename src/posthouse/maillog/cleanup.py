@@ -24,7 +24,7 @@ def client_of(origin: Origin) -> str:
 
 
 def checked(queue_id: str, action: str, content: str, origin: Origin, addresses: tuple[str, str, str]) -> str:
-    """A content check's action. content is "header Subject: x" or "body text"; addresses: sender, the first recipient,
+    """A content check's action. content is "header Subject: x" or "body text"; addresses: sender, the last recipient,
     and the text after the colon ("" none).
     """
     sender, recipient, text = addresses
@@ -44,7 +44,7 @@ def not_accepted(queue_id: str, what: str) -> str:
 
 
 def mime_error(queue_id: str, text: str, origin: Origin, addresses: tuple[str, str]) -> str:
-    """A message that breaks MIME's rules; addresses: sender and the first recipient."""
+    """A message that breaks MIME's rules; addresses: sender and the last recipient."""
     sender, recipient = addresses
     return (
         f"{queue_id}: reject: mime-error {printable(text)} from {client_of(origin)}; from=<{sender}> to=<{recipient}>"

@@ -19,6 +19,7 @@ from posthouse.config.word_places import forget_files, place_of_word
 from posthouse.errors import ConfigError
 from posthouse.lookup import maps, notices, table
 from posthouse.master.login_findings import check_logins
+from posthouse.master.scan_checks import check_scanners
 from posthouse.policy import closed_relay_check
 from posthouse.policy.proof import Proof, State, prove_service
 from posthouse.policy.proof.mistakes import check_lists
@@ -68,6 +69,7 @@ def _judge(settings: Settings, services: Sequence[Service], found: Judgement) ->
         _judge_lists(settings, services, found)
         return
     found.findings += check_main(settings, services)
+    found.findings += check_scanners(settings, services)
     _judge_lists(settings, services, found)
     for service in services:
         if service.command == "smtpd":

@@ -9,6 +9,7 @@ import socket
 from posthouse.backstage import policy_services
 from posthouse.backstage.anvil import Anvil
 from posthouse.backstage.anvil_table import Seat
+from posthouse.backstage.scan_milter import ScanMilter
 from posthouse.backstage.spawn import SpawnService
 from posthouse.backstage.verify import AddressVerifier
 from posthouse.config.master_cf import Service
@@ -44,6 +45,7 @@ class Wiring:
         self._smtpds: dict[tuple[str, str], SmtpdService] = {}
         self._servers: list[asyncio.Server] = []
         self._spawns: list[SpawnService] = []
+        self._milters: dict[tuple[str, str], ScanMilter] = {}
         self._verifier: AddressVerifier | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._shares: Shares | None = None
@@ -87,12 +89,14 @@ class Wiring:
 
     async def sessions_ended(self) -> None:
         """Until the last SMTP session has come to its end, at most for an hour."""
-        await asyncio.gather(*(smtpd.close(LAST_SESSIONS_S) for smtpd in self._smtpds.values()))
+        ends = [smtpd.close(LAST_SESSIONS_S) for smtpd in self._smtpds.values()]
+        await asyncio.gather(*ends, *(milter.close(LAST_SESSIONS_S) for milter in self._milters.values()))
 
     async def close(self, grace: float) -> None:
         """End sessions and deliveries within grace (s), and close the stores."""
         await self._stop_listening()
         await asyncio.gather(*(smtpd.close(grace / 2) for smtpd in self._smtpds.values()))
+        await asyncio.gather(*(milter.close(grace / 2) for milter in self._milters.values()))
         await self.shares.close(grace)
         if self._verifier is not None:
             await self._verifier.close()
@@ -174,6 +178,9 @@ class Wiring:
                 self._servers.append(await policy_services.serve(service, self.house, sock.dup()))
             if service is None or service.command not in ("smtpd", scanning.COMMAND):
                 continue
+            if service.command == scanning.COMMAND and scanning.is_milter(service, self.house):
+                await self._serve_milter(service, sock)
+                continue
             smtpd = self._smtpds.get(endpoint.service)
             if smtpd is None:
                 smtpd = self._smtpds[endpoint.service] = self._smtpd(service)
@@ -185,8 +192,17 @@ class Wiring:
 
     def _smtpd(self, service: Service) -> SmtpdService:
         if service.command == scanning.COMMAND:
-            return scanning.scan_service(service, self.house)
+            scan = scanning.scan_service(service, self.house)
+            self._agents[f"{service.name} {service.type}"] = scan.agent
+            return scan.listener
         return SmtpdService(service, self.house.settings_of(service), self.house)
+
+    async def _serve_milter(self, service: Service, sock: socket.socket) -> None:
+        key = (service.name, service.type)
+        milter = self._milters.get(key)
+        if milter is None:
+            milter = self._milters[key] = scanning.scan_milter(service, self.house)
+        self._servers.append(await scanning.listen(milter, sock.dup()))
 
     def _serve_spawn(self, service: Service, sock: socket.socket) -> None:
         spawn = SpawnService(service, self.house.settings_of(service), self.house)

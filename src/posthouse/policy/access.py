@@ -43,7 +43,8 @@ async def look_up_address(check: Check, table: AccessTable, address: str, what: 
 
 async def look_up_domain(check: Check, table: AccessTable, name: str, subject: tuple[str, str]) -> object:
     """A host or domain name and its parents."""
-    keys = domain_keys(fold_address(name), parents_match=check.means.access_parents_match)
+    # A pattern sees the name as it is: what $1 stands for keeps its case.
+    keys = domain_keys(name if table.is_pattern else fold_address(name), parents_match=check.means.access_parents_match)
     return await first_answer(check, table, keys, subject)
 
 

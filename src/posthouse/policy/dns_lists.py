@@ -179,6 +179,7 @@ def _values(check: Check, domain: str, reason: str, subject: tuple[str, str]) ->
 
 def _expand_default(check: Check, values: dict[str, str]) -> str:
     """default_rbl_reply; a name that is not known is a mistake of ours, and the mail has to wait."""
+    # Differs from Postfix: the session goes on.
     template = check.means.settings.raw("default_rbl_reply")
     try:
         return expand_template(template, values)

@@ -124,6 +124,7 @@ NOT_SENT = {
     Event.UNKNOWN: Steps.NO_UNKNOWN,
     Event.END_OF_MESSAGE: Steps(0),
 }
+FIRST_VERSION = {Event.UNKNOWN: 3, Event.DATA: 4}  # the protocol that brought an event
 NOT_ANSWERED = {
     Event.CONNECT: Steps.NO_REPLY_CONNECT,
     Event.HELO: Steps.NO_REPLY_HELO,

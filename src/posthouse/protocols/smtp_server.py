@@ -13,7 +13,7 @@ from posthouse.mail.status import Status
 
 _TOKEN = re.compile(r'(?:[^\s<>"\\]|\\.|"(?:[^"\\]|\\.)*"?|<(?:[^<>"\\]|\\.|"(?:[^"\\]|\\.)*"?)*>?|>)+')
 _XTEXT_ESCAPE = re.compile(r"\+([0-9A-Fa-f]{2})")
-_XTEXT = re.compile(r"(?:[!-*,-<>-~\x80-\U0010ffff]|\+[0-9A-Fa-f]{2})*\Z")
+_XTEXT = re.compile(r"(?:[!-*,-~\x80-\U0010ffff]|\+[0-9A-Fa-f]{2})*\Z")
 _NOTIFY = {"NEVER": Notify.NEVER, "SUCCESS": Notify.SUCCESS, "FAILURE": Notify.FAILURE, "DELAY": Notify.DELAY}
 MAX_OFFSET = 2**63 - 1
 

@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from posthouse.errors import ProtocolError
 
 _STATUS = re.compile(rb"SPAMD/\d+\.\d+ (\d+) ?([^\r\n]*)\r?\n")
+_NAME = re.compile(r"[A-Za-z0-9_]{1,100}")
 _SPAM = re.compile(rb"^Spam: *(True|False|Yes|No) *; *(-?[\d.]+) */ *(-?[\d.]+)", re.IGNORECASE | re.MULTILINE)
 MAX_ANSWER = 256 * 1024
+MAX_TESTS = 500
+PING = b"PING SPAMC/1.5\r\n\r\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +28,7 @@ class SpamAnswer:
 def request(size: int, user: str = "") -> bytes:
     """The head of a SYMBOLS request for a message of size bytes; user's preferences apply where given."""
     lines = ["SYMBOLS SPAMC/1.5", f"Content-length: {size}"]
-    if user:
+    if user.isprintable() and user:
         lines.append(f"User: {user}")
     return ("\r\n".join(lines) + "\r\n\r\n").encode("utf-8", "replace")
 
@@ -41,6 +44,19 @@ def answer(data: bytes) -> SpamAnswer:
     found = _SPAM.search(head)
     if found is None:
         raise ProtocolError("spamd: an answer without a Spam: line")
-    names = body.decode("ascii", "replace").replace("\n", ",").split(",")
-    tests = tuple(name.strip() for name in names if name.strip())
-    return SpamAnswer(found[1].lower() in (b"true", b"yes"), float(found[2]), float(found[3]), tests)
+    names = _NAME.findall(body.decode("ascii", "replace"))[:MAX_TESTS]
+    return SpamAnswer(found[1].lower() in (b"true", b"yes"), _number(found[2]), _number(found[3]), tuple(names))
+
+
+def pong(data: bytes) -> None:
+    """Raises ProtocolError for what is no answer to PING."""
+    status = _STATUS.match(data)
+    if status is None or status[1] != b"0":
+        raise ProtocolError("spamd: no answer to PING")
+
+
+def _number(text: bytes) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ProtocolError(f"spamd: no score: {text.decode('ascii', 'replace')}") from None

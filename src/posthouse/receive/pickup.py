@@ -24,7 +24,6 @@ from posthouse.mail.content import Content, FilePart
 from posthouse.mail.envelope import Envelope
 from posthouse.mail.message import QueuedMessage
 from posthouse.mail.outcome import Bounced
-from posthouse.mail.status import Status
 from posthouse.maillog import pickup as says
 from posthouse.maillog.delivery import Times
 from posthouse.maillog.delivery import status as status_line
@@ -231,13 +230,14 @@ class Pickup:
             queue_id=queue_id,
             cleanup_service=self._settings.text("cleanup_service_name"),
             skip=self._skip,
+            mail_class="sendmail",
         )
         is_kept = False
         try:
             answer = await intake.take(submission)
             is_kept = isinstance(answer, Accepted)
             if isinstance(answer, Refused):
-                await self._send_back(submission, answer.status)
+                await self._send_back(submission, answer)
         finally:
             if isinstance(body, FilePart) and not is_kept:
                 with contextlib.suppress(FileNotFoundError):
@@ -262,13 +262,16 @@ class Pickup:
         date = mail_date(time.time())
         return f"Received: by {host} ({product}, from userid {uid})\n\tid {queue_id}; {date}\n".encode()
 
-    async def _send_back(self, submission: Submission, status: Status) -> None:
+    async def _send_back(self, submission: Submission, answer: Refused) -> None:
         """Nobody waits for an answer any more: what is refused for good goes back to its sender by mail."""
+        status = answer.status
         if not status.is_permanent or self._house.bouncer is None:
             raise NotTaken(status.text, for_good=False)
         now, status = time.time(), replace(status, text=status.text.removeprefix("Error: "))
-        envelope: Envelope = replace(submission.envelope, ret="HDRS")  # what was refused goes out with its header only
-        content = submission.content
+        sender = submission.envelope.sender if answer.sender is None else answer.sender
+        # What was refused goes out with its header only.
+        envelope: Envelope = replace(submission.envelope, sender=sender, ret="HDRS")
+        content = replace(submission.content, header=answer.header or submission.content.header)
         message = QueuedMessage(submission.queue_id, submission.arrival, envelope, content, content.size)
         results = [Result(index, Bounced(status), finished=now) for index in range(len(envelope.recipients))]
         log, times = self._house.log(self._settings, "cleanup"), Times(submission.arrival, now, now, 0.0, now)

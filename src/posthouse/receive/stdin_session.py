@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 from posthouse.config.master_cf import Service
 from posthouse.config.settings import Settings
 from posthouse.mail.content import Content
+from posthouse.mail.message import QueuedMessage
 from posthouse.mail.status import Status
 from posthouse.protocols.maildrop_file import write_envelope
 from posthouse.receive import maildrop
@@ -57,15 +58,21 @@ class MaildropIntake:
 
     async def take(self, submission: Submission) -> Accepted | Refused:
         """Returns when the message is durable."""
-        first = write_envelope(submission.envelope, submission.arrival)
+        content = submission.content
+        message = QueuedMessage(submission.queue_id, submission.arrival, submission.envelope, content, content.size)
+        return await self.keep(message)
+
+    async def keep(self, message: QueuedMessage) -> Accepted | Refused:
+        """The same: pickup(8) makes it fit."""
+        first, content = write_envelope(message.envelope, message.arrival), message.content
         try:
-            maildrop.leave(self.queue_directory, [first, *_pieces(submission.content)], 0)
+            maildrop.leave(self.queue_directory, [first, *_pieces(content)], 0)
         except OSError as error:
             return Refused(Status(_NO_ROOM.dsn, _NO_ROOM.code, _NO_ROOM.text, str(error)))
         maildrop.wake_pickup(self.queue_directory)
-        if not isinstance(submission.content.body, bytes):
-            os.unlink(submission.content.body.path)
-        return Accepted(submission.queue_id)
+        if not isinstance(content.body, bytes):
+            os.unlink(content.body.path)
+        return Accepted(message.queue_id)
 
 
 def _pieces(content: Content) -> Iterator[bytes]:

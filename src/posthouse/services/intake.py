@@ -31,7 +31,8 @@ class Submission:
     cleanup_service names the service of master.cf whose settings apply. hold, discard and redirect are the actions of
     access tables (hold and discard carry the text for the log, None without). extra_bcc are recipients added by BCC.
     milters are those that the receiver has told of the envelope (posthouse.filters.milters.Milters).
-    queue_id may be "" where the receiver did not need one before. arrival is a Unix time (s).
+    mail_class is a word of smtputf8_autodetect_classes. queue_id may be "" where the receiver did not need one before.
+    arrival is a Unix time (s). by_recipient: the client can hear an answer for each recipient (LMTP).
     """
 
     envelope: Envelope
@@ -45,13 +46,19 @@ class Submission:
     redirect: str = ""
     extra_bcc: tuple[str, ...] = ()
     milters: object | None = None
+    mail_class: str = "bounce"
+    by_recipient: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The message is on stable storage."""
+    """The message is on stable storage. said is what the client hears instead of "Ok: queued as", where it is set.
+    statuses, one for each recipient, are for a client that asked for them (LMTP); some may be refusals.
+    """
 
     queue_id: str
+    said: Status | None = None
+    statuses: tuple[Status, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +70,13 @@ class Discarded:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The message was not taken; nothing of it is kept."""
+    """The message was not taken; nothing of it is kept. sender and header are what cleanup had made of them, for who
+    sends it back (None: it came to nothing).
+    """
 
     status: Status
+    sender: str | None = None
+    header: bytes | None = None
 
 
 class Intake(Protocol):
@@ -77,6 +88,10 @@ class Intake(Protocol):
 
     async def take(self, submission: Submission) -> Accepted | Discarded | Refused:
         """Clean the message up and queue it; returns when it is durable (or not taken). Never raises for bad mail."""
+        ...
+
+    async def keep(self, message: QueuedMessage) -> Accepted | Refused:
+        """Queue a message that is fit already; returns when it is durable (or not taken)."""
         ...
 
 

@@ -51,6 +51,11 @@ class Progress:
     forwards: dict[tuple[str, str], list[Recipient]] = field(default_factory=dict)
     _seen: set[str] = field(default_factory=set)
 
+    @property
+    def size(self) -> int:
+        """How much there is to show for the delivery: results, and addresses to forward to."""
+        return len(self.results) + sum(map(len, self.forwards.values()))
+
     def is_first(self, what: str) -> bool:
         """Whether this is seen for the first time; remembers at most duplicate_filter_limit things (0 no limit)."""
         key = what.lower()

@@ -10,6 +10,7 @@ from posthouse.deliver.local.rules import LocalRules
 from posthouse.deliver.results import from_line, sender_field
 from posthouse.lookup.maps import Maps
 from posthouse.mail.address import quote_address
+from posthouse.mail.envelope import Notify
 from posthouse.mail.outcome import Outcome, Sent
 from posthouse.mail.status import Status
 from posthouse.services.house import House
@@ -55,7 +56,8 @@ class Local:
         """The fields before a message for a "file" or "command"; with from_moment (Unix time, s) the From line too."""
         recipient = attributes.recipient
         fields = ""
-        if attributes.owner is None or attributes.sender != attributes.owner:  # the mail is not the list owner's now
+        is_members = attributes.owner is None or attributes.sender != attributes.owner  # not the list owner's now
+        if self.rules.keeps_original and is_members:
             fields = f"X-Original-To: {quote_address(recipient.original or recipient.address)}\n"
         if kind in self.rules.delivered_header:
             fields += f"Delivered-To: {quote_address(attributes.delivered)}\n"
@@ -63,9 +65,11 @@ class Local:
         return line + sender_field(attributes.sender) + fields.encode("utf-8", "surrogateescape")
 
 
-def alias_expanded(relay: str, *, has_owner: bool) -> Sent:
+def tell_expanded(local: Local, progress: Progress, attributes: Attributes, *, has_owner: bool) -> None:
     """What who asked for a notice of success hears of an alias: with an owner it is a list, where the trail ends."""
-    return Sent(Status("2.0.0", 0, "alias expanded"), relay, expanded=not has_owner)
+    if attributes.recipient.notify & Notify.SUCCESS and not is_question(progress):
+        expanded = Sent(Status("2.0.0", 0, "alias expanded"), local.relay, expanded=not has_owner)
+        progress.take_unlogged(attributes, expanded)
 
 
 def identity_of(user: User) -> Identity:

@@ -18,7 +18,7 @@ from posthouse.deliver.local.attributes import (
     without_success,
 )
 from posthouse.deliver.local.commands import deliver_command
-from posthouse.deliver.local.context import Local, alias_expanded, is_question
+from posthouse.deliver.local.context import Local, tell_expanded
 from posthouse.deliver.local.destinations import (
     Destination,
     ToAddress,
@@ -31,16 +31,16 @@ from posthouse.deliver.local.destinations import (
 from posthouse.deliver.local.expansion import Unexpandable, expanded, names_for
 from posthouse.deliver.local.files import deliver_file
 from posthouse.deliver.local.forwarding import note_forward, send_forwards
+from posthouse.deliver.local.rules import LocalRules
 from posthouse.deliver.results import failed
 from posthouse.errors import LookupFailed
 from posthouse.lookup.address_keys import with_extension
-from posthouse.mail.envelope import Notify
 from posthouse.mail.outcome import Deferred
 from posthouse.mail.status import Status
 from posthouse.maillog import local as maillog
 from posthouse.system.users import User, find_user, find_user_by_id
 
-_DEEPEST = 100
+_DEEPEST = 24
 _ALIASES_UNAVAILABLE = Status("4.3.0", 0, "alias database unavailable")
 _ROLES = frozenset({"postmaster", "mailer-daemon", "double-bounce"})
 
@@ -74,17 +74,8 @@ class LocalDelivery:
         if not local:
             self._add(attributes, Status("5.1.3", 0, "null username"))
             return
-        await self._deliver_local(
-            replace(
-                attributes,
-                local=local,
-                user=user,
-                extension=extension,
-                domain=domain,
-                delimiter=delimiter,
-                delivered=attributes.delivered or address,
-            )
-        )
+        known = replace(attributes, local=local, user=user, extension=extension, domain=domain, delimiter=delimiter)
+        await self._deliver_local(replace(known, delivered=attributes.delivered or address))
 
     async def _deliver_local(self, attributes: Attributes) -> None:
         """Aliases, then what belongs to the user."""
@@ -144,11 +135,10 @@ class LocalDelivery:
             via=ALIAS,
             expanded_from=alias.name,
             rights=alias.owner,
-            delivered=self._delivered(attributes),
+            delivered=_delivered(self._rules, attributes),
         )
         owner = await owner_of(self._local, alias.name)
-        if attributes.recipient.notify & Notify.SUCCESS and not is_question(self._progress):
-            self._progress.take_unlogged(attributes, alias_expanded(self._local.relay, has_owner=owner is not None))
+        tell_expanded(self._local, self._progress, attributes, has_owner=owner is not None)
         if owner is not None:
             return replace(inside, owner=owner, sender=owner)
         return replace(inside, owner=None) if self._rules.reset_owner else inside
@@ -168,7 +158,7 @@ class LocalDelivery:
             rights=user,
             via=FORWARD,
             owner=attributes.user,
-            delivered=self._delivered(attributes),
+            delivered=_delivered(self._rules, attributes),
         )
         found = await lists.find_forward(self._local, self._progress, inside, user)
         if isinstance(found, Status):
@@ -188,6 +178,7 @@ class LocalDelivery:
         inside = replace(inside, unmatched=kept, expanded_from=attributes.local, recipient=recipient)
         count = await self._deliver_all(inside, read_lines(file.data, self._rules.line_limit))
         if count:
+            tell_expanded(self._local, self._progress, attributes, has_owner=False)
             self._progress.is_first(f"forward-done {path}")
         return count > 0
 
@@ -243,7 +234,8 @@ class LocalDelivery:
             self._add(attributes, Status("5.1.3", 0, "bad recipient address syntax: MAILER-DAEMON@"))
             return
         if attributes.unmatched:
-            address = with_extension(address, self._delimiter(attributes) + attributes.unmatched)
+            delimiter = attributes.delimiter or self._rules.delimiters[:1]
+            address = with_extension(address, delimiter + attributes.unmatched)
         full = await rewriter.rewrite("local", address)
         resolution = await rewriter.resolve(attributes.sender, full)
         if resolution.failed:
@@ -261,9 +253,6 @@ class LocalDelivery:
             await self.deliver_recipient(inside)
         else:
             self._progress.take(inside, note_forward(self._local, self._progress, inside))
-
-    def _delimiter(self, attributes: Attributes) -> str:
-        return attributes.delimiter or self._rules.delimiters[:1]
 
     # Unknown users
 
@@ -287,13 +276,12 @@ class LocalDelivery:
         address = _luser_address(self._local, self._progress, attributes, template)
         if isinstance(address, Status):
             self._add(attributes, address)
-        else:
-            await self._deliver_address(replace(attributes, unmatched=""), address)
+            return
+        await self._deliver_address(replace(attributes, unmatched=""), address)
+        if not self._progress.size:  # it leads back to itself
+            self._add(attributes, Status("5.1.1", 0, f'unknown user: "{attributes.user}"'))
 
     # Results
-
-    def _delivered(self, attributes: Attributes) -> str:
-        return attributes.delivered if self._rules.frozen_delivered_to else attributes.recipient.address
 
     def _add(self, attributes: Attributes, status: Status) -> None:
         self._progress.take(attributes, failed(status, self._local.relay))
@@ -310,6 +298,11 @@ def _luser_address(local: Local, progress: Progress, attributes: Attributes, tem
     if attributes.level > _DEEPEST:
         return Status("5.4.6", 0, f"possible luser_relay loop for {attributes.user}")
     return address
+
+
+def _delivered(rules: LocalRules, attributes: Attributes) -> str:
+    """What Delivered-To says from here on."""
+    return attributes.delivered if rules.frozen_delivered_to else attributes.recipient.address
 
 
 def _owner_number(attributes: Attributes) -> int:

@@ -40,9 +40,10 @@ def note_forward(local: Local, progress: Progress, attributes: Attributes) -> Ou
 
 async def send_forwards(local: Local, progress: Progress) -> None:
     """Make the new messages, one for each sender and Delivered-To; their results are those of the recipient."""
+    top = replace(progress.top, notify=without_success(progress.top.notify)) if progress.top.notify else progress.top
     for (sender, delivered), recipients in progress.forwards.items():
         outcome = await _send(local, progress, sender, delivered, recipients)
-        progress.results.append(Result(progress.index, outcome, finished=time.time(), logged_recipient=progress.top))
+        progress.results.append(Result(progress.index, outcome, finished=time.time(), logged_recipient=top))
     progress.forwards.clear()
 
 
@@ -64,13 +65,14 @@ async def _send(local: Local, progress: Progress, sender: str, delivered: str, r
         return failed(_UNABLE, local.relay)
     content = Content(fields.encode("utf-8", "surrogateescape") + message.content.header, body)
     skip = Skip.HEADER_BODY_CHECKS | Skip.MILTERS | Skip.AUTOMATIC_BCC | Skip.UNKNOWN_RECIPIENT_CHECKS
-    submission = Submission(envelope, content, now, queue_id, skip=skip)
+    submission = Submission(envelope, content, now, queue_id, skip=skip, mail_class="forward")
     answer = await intake.take(submission)
     if not isinstance(answer, Accepted) and isinstance(body, FilePart):
         os.unlink(body.path)
     if isinstance(answer, Refused):
         return failed(answer.status, local.relay)
-    return Sent(Status("2.0.0", 0, f"forwarded as {answer.queue_id}"), local.relay)
+    # Who asked for a notice of success has heard of the alias; the rest is the new message's.
+    return Sent(Status("2.0.0", 0, f"forwarded as {answer.queue_id}"), local.relay, dsn_passed=True)
 
 
 def _own_body(body: bytes | FilePart, name: str) -> bytes | FilePart:

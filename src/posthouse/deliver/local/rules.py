@@ -28,6 +28,7 @@ class LocalRules:
     files_from: frozenset[str]
     delivered_header: frozenset[str]
     frozen_delivered_to: bool
+    keeps_original: bool
     owner_special: bool
     expand_owner: bool
     reset_owner: bool
@@ -59,6 +60,7 @@ def read_rules(settings: Settings, transport: str) -> LocalRules:
         files_from=_words(settings, "allow_mail_to_files"),
         delivered_header=_words(settings, "prepend_delivered_header"),
         frozen_delivered_to=settings.flag("frozen_delivered_to"),
+        keeps_original=settings.flag("enable_original_recipient"),
         owner_special=settings.flag("owner_request_special"),
         expand_owner=settings.flag("expand_owner_alias"),
         reset_owner=settings.flag("reset_owner_alias"),

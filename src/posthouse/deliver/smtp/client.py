@@ -17,6 +17,7 @@ from posthouse.deliver.smtp.hosts import HostFinder
 from posthouse.deliver.smtp.login import SaslClient
 from posthouse.deliver.smtp.nexthop import NextHop, parse_next_hops
 from posthouse.deliver.smtp.outgoing_checks import OutgoingChecks
+from posthouse.deliver.smtp.passing import pass_all
 from posthouse.deliver.smtp.peer import Peer
 from posthouse.deliver.smtp.reply_filter import ReplyFilter
 from posthouse.deliver.smtp.rules import client_rules
@@ -55,7 +56,8 @@ class SmtpAgent:
         self._lmtp = service.command == "lmtp"
         self._prefix = "lmtp" if self._lmtp else "smtp"
         self._settings = settings
-        self._log = house.log(settings, self._prefix)
+        self._log, self._house = house.log(settings, self._prefix), house
+        self._best_mx = settings.text("best_mx_transport")
         self._finder = HostFinder(settings, house, self._prefix, self._log)
         self._rules = client_rules(settings, self._prefix)
         self._policies = TlsPolicies(settings, self._prefix, self._log)
@@ -82,6 +84,10 @@ class SmtpAgent:
         await self._try_hops(attempt, hops)
         if attempt.left and not _loops(attempt.last) and self._rules.fallback:
             await self._try_hops(attempt, parse_next_hops(self._rules.fallback))
+        if attempt.left and _loops(attempt.last) and self._best_mx and not self._lmtp:
+            passed = await pass_all(self._house, self._log, request, tuple(attempt.left), self._best_mx)
+            attempt.left = []
+            return Report((*passed, *self._report(attempt).results))
         return self._report(attempt)
 
     async def close(self) -> None:
@@ -267,6 +273,7 @@ class SmtpAgent:
         results = tuple(
             Result(target.index, attempt.outcomes[target.index], connected=attempt.connected, finished=now)
             for target in attempt.request.targets
+            if target.index in attempt.outcomes
         )
         dead = last.status if attempt.left and isinstance(last, Deferred) else None
         return Report(results, destination_dead=dead)

@@ -77,6 +77,9 @@ class HostFinder:
                 return await self._by_address(domain, port)
         if len(exchangers) == 1 and not exchangers[0].host:
             return _bounced("5.1.0", f"Domain {domain} does not accept mail (nullMX)")
+        for mx in exchangers:
+            if _literal(mx.host):
+                self._log.warning(f"numeric domain name in resource data of MX record for {domain}: {mx.host}")
         results = await asyncio.gather(*(self._by_address(mx.host, port, mx.preference) for mx in exchangers))
         found = [peer for result in results if isinstance(result, list) for peer in result]
         if found:

@@ -37,6 +37,7 @@ def _one(word: str, *, lmtp: bool) -> NextHop:
         return NextHop("", by_mx=False, path=word[5:], text=word)
     if lmtp and word.startswith("inet:"):
         word = word[5:]
+    # Differs from Postfix: this mail waits, and other mail goes on.
     if word.startswith("[") and "]" not in word:
         raise ConfigError(f'missing "]" in server description: {word}')
     match = _FORM.match(word)

@@ -12,8 +12,10 @@ from posthouse.mail.address import quote_address
 from posthouse.mail.envelope import Envelope, Notify, Recipient, Trace
 from posthouse.mail.outcome import Bounced, Deferred, Outcome, Sent
 from posthouse.mail.status import Status
-from posthouse.protocols.smtp_client import ServerReply, xforward_text, xtext
+from posthouse.protocols.smtp_client import ServerReply, xtext
 from posthouse.services.delivery import Target
+
+_NO_SMTPUTF8 = "5.6.7"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,7 @@ class Transaction:
         unfit = self._size_refusal() or self._utf8_refusal()
         if unfit:
             self._all(unfit)
-            self._exchange.usable = False
+            self._exchange.usable = unfit.status.dsn == _NO_SMTPUTF8
             return self._exchange
         try:
             await self._transact()
@@ -100,7 +102,7 @@ class Transaction:
         if not limit or size <= limit:
             return None
         text = f"message size {size} exceeds size limit {limit} of server {self._peer.shown}"
-        return Bounced(Status("5.3.4", 0, text), self._peer.relay, self._peer.name)
+        return Bounced(Status("5.3.4", 0, text), self._peer.relay)
 
     def _utf8_refusal(self) -> Bounced | None:
         """Addresses or a header beyond ASCII cannot go to a server without SMTPUTF8 (RFC 6531, 3.2)."""
@@ -111,7 +113,7 @@ class Transaction:
         if all(map(str.isascii, addresses)) and self._letter.content.has_ascii_header:
             return None
         text = f"SMTPUTF8 is required, but was not offered by host {self._peer.shown}"
-        return Bounced(Status("5.6.7", 0, text), self._peer.relay, self._peer.name)
+        return Bounced(Status(_NO_SMTPUTF8, 0, text), self._peer.relay)
 
     async def _transact(self) -> None:
         probing = bool(self._letter.envelope.trace & (Trace.REPORT_ONLY | Trace.PROBE))
@@ -190,13 +192,13 @@ class Transaction:
         words = [f"MAIL FROM:<{self._said(envelope.sender)}>"]
         if features.size is not None:
             words.append(f"SIZE={self._letter.content.size}")
-        if features.eight_bit_mime and envelope.encoding == "8BITMIME":
-            words.append("BODY=8BITMIME")
-        if features.smtputf8 and envelope.smtputf8:
-            words.append("SMTPUTF8")
+        if features.eight_bit_mime and envelope.encoding:
+            words.append(f"BODY={envelope.encoding}")
         if features.dsn:
             words += [f"ENVID={xtext(envelope.envid)}"] if envelope.envid else []
             words += [f"RET={envelope.ret}"] if envelope.ret else []
+        if features.smtputf8 and envelope.smtputf8:
+            words.append("SMTPUTF8")
         if self._rules.dummy_auth and features.auth:
             words.append("AUTH=<>")
         return " ".join(words)
@@ -218,15 +220,18 @@ class Transaction:
     async def _send_xforward(self) -> None:
         origin, offered = self._letter.envelope.origin, self._features.xforward
         self._phase = "sending XFORWARD name/address"
-        first = {"NAME": origin.client_name, "ADDR": origin.client_address, "PORT": origin.client_port}
+        name = "" if origin.client_name == "unknown" else origin.client_name
+        first = {"NAME": name, "ADDR": origin.client_address, "PORT": origin.client_port}
         rest = {
-            "HELO": origin.helo_name,
-            "IDENT": origin.identifier,
             "PROTO": origin.protocol_name,
+            "HELO": origin.helo_name,
+            # Differs from Postfix: mail from this host has one, too.
+            "IDENT": origin.identifier or self._letter.queue_id,
             "SOURCE": origin.source,
         }
         for attributes in (first, rest):
-            words = [f"{key}={_xforward_value(key, value)}" for key, value in attributes.items() if key in offered]
+            known = [(key, value) for key, value in attributes.items() if value and key in offered]
+            words = [f"{key}={value if key == 'SOURCE' else xtext(value)}" for key, value in known]
             if words:
                 # A refusal is no reason to keep the mail: the filter then lacks a detail.
                 await self._say(" ".join(["XFORWARD", *words]), self._limits.xforward)
@@ -265,10 +270,6 @@ class Transaction:
     async def _say(self, command: str, limit: float) -> ServerReply:
         self._connection.send(_lines([command]))
         return await self._connection.reply(limit)
-
-
-def _xforward_value(key: str, value: str) -> str:
-    return value if key == "SOURCE" and value else xforward_text(value)
 
 
 def _lines(commands: list[str]) -> bytes:

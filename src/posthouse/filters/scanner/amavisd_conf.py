@@ -1,158 +1,295 @@
-"""The simple assignments of an amavisd.conf: scalars with interpolation, lists, D_ constants (amavisd.conf-default).
-
-The file is Perl; what in it is more than an assignment is named with its line, and not guessed at.
+"""An amavisd.conf, or the files of a conf.d in their order: assignments of constants are read, all else is named with
+its file and line, and not guessed at (amavisd.conf-default).
 """
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
-_ASSIGNMENT = re.compile(r"\s*([$@%])(\w+)\s*=\s*(.*?)\s*;\s*(?:#.*)?\Z", re.DOTALL)
-_STRING = re.compile(r"'((?:[^'\\]|\\.)*)'|\"((?:[^\"\\]|\\.)*)\"")
-_NUMBER = re.compile(r"-?\d[\d_]*(?:\.\d+)?(?:\s*\*\s*\d[\d_]*)*\Z")
-_CONSTANT = re.compile(r"D_(?:PASS|DISCARD|REJECT|BOUNCE)\Z")
-_NAME = re.compile(r"\$(?:\{(\w+)\}|(\w+))|\\(.)")
-_WORDS = re.compile(r"qw\s*\(([^)]*)\)\Z|qw\s*\[([^]]*)\]\Z", re.DOTALL)
-_IGNORED = re.compile(r"\s*(?:#.*|use\s+strict\s*;.*|1\s*;.*|__END__.*)?\Z")
+from posthouse.filters.scanner import amavisd_names
+from posthouse.filters.scanner.perl_tokens import Token, Unfinished, What, tokens
+from posthouse.filters.scanner.perl_values import Known, NotSimple, Ref, Value, evaluate, is_text, plain
 
-Value = str | float | tuple[str, ...] | None
+_CONF_D_NAME = re.compile(r"[A-Za-z0-9_-]+\Z")  # as run-parts(8): neither backups nor files of the package manager
+_BLOCKS = frozenset(("if", "unless", "for", "foreach", "while", "sub", "BEGIN", "package"))
+_OPEN, _CLOSE = frozenset("([{"), frozenset(")]}")
+_DEFAULTS = {"$MYHOME": "/var/lib/amavis", "$TEMPBASE": "/var/lib/amavis", "$helpers_home": "/var/lib/amavis"}
+MAX_SHOWN = 200
+_CLAMD_COMMAND = re.compile(r"(CONTSCAN|SCAN|MULTISCAN|n?INSTREAM)\b")
 
 
-class NotSimple(ValueError):
-    """Perl beyond an assignment of constants."""
+class Machine(Protocol):
+    """What the few commands answer that amavisd.conf usually runs."""
+
+    @property
+    def hostname(self) -> str: ...
+
+    @property
+    def domain(self) -> str: ...
+
+    def read(self, path: str) -> str:
+        """The text of a file. Raises OSError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Beyond:
+    """A statement without effect, and why."""
+
+    file: str
+    line: int
+    why: str
+
+    @property
+    def text(self) -> str:
+        """For the log."""
+        return f"{self.file}, line {self.line}: {self.why}"
 
 
 @dataclass(slots=True)
 class AmavisdConf:
-    """values by name without sigil; beyond are (line, text) of statements that were not understood."""
+    """values by name with sigil ("$mydomain"). clamd are the sockets that @av_scanners (has_scanners) names."""
 
     values: dict[str, Value] = field(default_factory=dict)
-    beyond: list[tuple[int, str]] = field(default_factory=list)
+    beyond: list[Beyond] = field(default_factory=list)
+    clamd: list[str] = field(default_factory=list)
+    has_scanners: bool = False
 
     def text(self, name: str, default: str = "") -> str:
-        value = self.values.get(name)
-        return default if value is None or isinstance(value, tuple) else _plain(value)
+        """A scalar; undef is ""."""
+        name = f"${name}"
+        if name not in self.values:
+            return default
+        value = self.values[name]
+        return plain(value) if value is None or is_text(value) else default
 
-    def number(self, name: str, default: float) -> float:
-        """A number, also where it was written as text."""
-        value = self.values.get(name)
+    def number(self, name: str, default: float | None) -> float | None:
+        """A number, also where it was written as text; undef is None."""
+        name = f"${name}"
+        if name not in self.values:
+            return default
+        value = self.values[name]
         try:
-            return float(value) if isinstance(value, (str, float)) and value != "" else default
+            return float(value) if is_text(value) else None
         except ValueError:
             return default
 
+    def is_set(self, name: str) -> bool:
+        """Name is with its sigil."""
+        return name in self.values
+
     def list(self, name: str) -> tuple[str, ...]:
-        value = self.values.get(name)
-        return value if isinstance(value, tuple) else ()
+        """The scalars of a list."""
+        value = self.values.get(f"@{name}")
+        return tuple(plain(item) for item in value if is_text(item)) if isinstance(value, tuple) else ()
 
 
-def _plain(value: str | float) -> str:
-    return value if isinstance(value, str) else f"{value:g}"
-
-
-def parse(text: str) -> AmavisdConf:
-    """Read a whole file."""
-    conf = AmavisdConf()
-    for number, statement in _statements(text):
-        try:
-            _assign(statement, conf)
-        except NotSimple:
-            conf.beyond.append((number, " ".join(statement.split())[:100]))
-    return conf
-
-
-def _assign(statement: str, conf: AmavisdConf) -> None:
-    found = _ASSIGNMENT.match(statement)
-    if found is None:
-        raise NotSimple(statement)
-    sigil, name, expression = found.groups()
-    conf.values[name] = _list(expression, conf) if sigil == "@" else _scalar(expression, conf, sigil)
-
-
-def _statements(text: str) -> list[tuple[int, str]]:
-    """Statements with the line on which each begins; comments and empty lines are gone."""
-    found: list[tuple[int, str]] = []
-    pending, start = "", 0
-    for number, raw in enumerate(text.splitlines(), 1):
-        line = _without_comment(raw)
-        if line.strip() == "__END__":
-            break
-        if not pending and _IGNORED.match(line):
-            continue
-        start = start if pending else number
-        pending += line + "\n"
-        if line.rstrip().endswith(";"):
-            found.append((start, pending.strip()))
-            pending = ""
-    if pending.strip():
-        found.append((start, pending.strip()))
+def files_of(paths: Sequence[str]) -> list[str]:
+    """The files that the words of posthouse_scan_amavisd_conf stand for. Raises OSError."""
+    found: list[str] = []
+    for path in paths:
+        if os.path.isdir(path):
+            found += [os.path.join(path, name) for name in sorted(os.listdir(path)) if _CONF_D_NAME.match(name)]
+        else:
+            found.append(path)
     return found
 
 
-def _without_comment(line: str) -> str:
-    quote, escaped = "", False
-    for at, char in enumerate(line):
-        if escaped:
-            escaped = False
-        elif char == "\\":
-            escaped = True
-        elif quote:
-            quote = "" if char == quote else quote
-        elif char in "'\"":
-            quote = char
-        elif char == "#" and (at == 0 or line[at - 1].isspace() or line[at - 1] == ";"):
-            return line[:at].rstrip()
-    return line
+def parse(text: str, file: str, conf: AmavisdConf, machine: Machine) -> None:
+    """Read one file on top of what is known."""
+    _Reader(file, conf, machine).read(text)
 
 
-def _scalar(expression: str, conf: AmavisdConf, sigil: str = "$") -> Value:
-    if sigil == "%":
-        raise NotSimple(expression)
-    if expression == "undef":
-        return None
-    if _CONSTANT.match(expression):
-        return expression
-    if _NUMBER.match(expression):
-        product = 1.0
-        for factor in expression.replace("_", "").split("*"):
-            product *= float(factor)
-        return product
-    string = _STRING.fullmatch(expression)
-    if string is not None:
-        return string[1].replace("\\'", "'") if string[1] is not None else _interpolated(string[2], conf)
-    variable = re.fullmatch(r"\$(\w+)", expression)
-    if variable and variable[1] in conf.values:
-        return conf.values[variable[1]]
-    raise NotSimple(expression)
+class _Reader:
+    def __init__(self, file: str, conf: AmavisdConf, machine: Machine) -> None:
+        self._file, self._conf, self._machine = file, conf, machine
+        self._known = Known(self._variable, self._run, machine.read)
 
+    def read(self, text: str) -> None:
+        try:
+            for statement in _statements(tokens(text)):
+                try:
+                    self._statement(statement)
+                except NotSimple as why:
+                    self._note(statement[0].line, f"not understood, has no effect: {_shown(statement)} ({why})")
+        except Unfinished as unfinished:
+            self._note(unfinished.line, "something begins here and does not end; the rest of the file is not read")
 
-def _interpolated(text: str, conf: AmavisdConf) -> str:
-    def value(match: re.Match[str]) -> str:
-        if match[3] is not None:
-            return {"n": "\n", "t": "\t"}.get(match[3], match[3])
-        name = match[1] or match[2]
-        if name not in conf.values:
-            raise NotSimple(text)
-        return conf.text(name)
+    def _note(self, line: int, why: str) -> None:
+        self._conf.beyond.append(Beyond(self._file, line, why))
 
-    return _NAME.sub(value, text)
+    def _variable(self, name: str) -> Value:
+        if name == "$myproduct_name":
+            return "Posthouse"
+        if name not in self._conf.values and name in _DEFAULTS:
+            return _DEFAULTS[name]
+        if name not in self._conf.values and name in ("$myhostname", "$mydomain"):
+            return self._machine.hostname if name == "$myhostname" else self._machine.domain
+        return self._conf.values[name]
 
+    def _run(self, command: str) -> str:
+        if found := re.fullmatch(r"(?:head -n ?1|cat) (/\S+)", command.strip()):
+            try:
+                return self._machine.read(found[1]).partition("\n")[0].strip()
+            except OSError:
+                return self._machine.domain if found[1] == "/etc/mailname" else ""
+        return self._machine.hostname if re.fullmatch(r"hostname( -f| --fqdn)?", command.strip()) else ""
 
-def _list(expression: str, conf: AmavisdConf) -> tuple[str, ...]:
-    words = _WORDS.match(expression)
-    if words is not None:
-        return tuple((words[1] or words[2] or "").split())
-    if not (expression.startswith("(") and expression.endswith(")")):
-        raise NotSimple(expression)
-    inner = expression[1:-1].strip().rstrip(",")
-    if not inner:
-        return ()
-    items = []
-    for item in re.split(r",\s*", inner):
-        value = _scalar(item.strip(), conf)
-        if isinstance(value, tuple):
-            items += list(value)
+    # -- statements
+
+    def _statement(self, words: list[Token]) -> None:
+        first = words[0]
+        if first.what is What.NAME:
+            self._call(words)
+            return
+        if first.what is What.NUMBER and len(words) == 1:
+            return
+        if first.what is not What.VARIABLE:
+            raise NotSimple(first.text)
+        name = first.text
+        if name.startswith("@av_scanners"):
+            self._scanners(words)
+            return
+        if len(words) > 3 and words[1].text == "{" and words[3].text == "}":
+            self._element(name[1:], words)
+            return
+        if len(words) < 3 or words[1].text != "=":
+            raise NotSimple(words[1].text if len(words) > 1 else name)
+        self._assign(name, words[2:])
+
+    def _assign(self, name: str, words: list[Token]) -> Value:
+        if len(words) > 2 and words[0].what is What.VARIABLE and words[1].text == "=":
+            value = self._assign(words[0].text, words[2:])
+        elif amavisd_names.is_harmless(name):
+            return None
         else:
-            items.append("" if value is None else _plain(value))
-    return tuple(items)
+            value = self._value(name[0], words)
+        self._conf.values[name] = value
+        if not amavisd_names.has_effect(name):
+            self._note(words[0].line, f"{name} has no effect here")
+        return value
+
+    def _value(self, sigil: str, words: list[Token]) -> Value:
+        if sigil == "@":
+            return evaluate(words, self._known, as_list=True)
+        if sigil == "%":
+            items = evaluate(words, self._known, as_list=True)
+            assert isinstance(items, tuple)
+            if len(items) % 2:
+                raise NotSimple("a hash with an odd number of values")
+            return {plain(key): item for key, item in zip(items[::2], items[1::2], strict=True)}
+        return evaluate(words, self._known)
+
+    def _element(self, name: str, words: list[Token]) -> None:
+        """$name{key} = value."""
+        if len(words) > 5 and words[4].text == "=" and amavisd_names.is_harmless(f"%{name}"):
+            if words[5].what is What.VARIABLE and len(words) > 7 and words[6].text == "=":
+                self._assign(words[5].text, words[7:])
+            return
+        if len(words) < 6 or words[4].text != "=":
+            raise NotSimple(words[4].text if len(words) > 4 else name)
+        table = self._conf.values.setdefault(f"%{name}", {})
+        if isinstance(table, dict):
+            table[words[2].text] = evaluate(words[5:], self._known)
+        if not amavisd_names.has_effect(f"%{name}"):
+            self._note(words[0].line, f"%{name} has no effect here")
+
+    def _call(self, words: list[Token]) -> None:
+        name, rest = words[0].text, words[1:]
+        if name in ("use", "no", "undef") or (name in amavisd_names.HARMLESS_CALLS):
+            return
+        if name in ("my", "our", "local") and rest:
+            self._statement(rest)
+            return
+        if name == "chomp" and len(rest) > 2 and rest[0].text == "(" and rest[-1].text == ")":
+            self._statement(rest[1:-1])
+            return
+        if name in ("read_hash", "read_array") and len(rest) > 4 and rest[1].text == "\\":
+            target = rest[2].text
+            value = evaluate([words[0], rest[0], *rest[4:]], self._known)
+            self._conf.values[target] = value
+            return
+        if name == "push" and len(rest) > 4 and rest[0].text == "(" and rest[1].what is What.VARIABLE:
+            old = self._conf.values.get(rest[1].text, ())
+            more = evaluate(rest[3:-1], self._known, as_list=True)
+            if isinstance(old, tuple) and isinstance(more, tuple):
+                self._conf.values[rest[1].text] = (*old, *more)
+                return
+        raise NotSimple(name)
+
+    def _scanners(self, words: list[Token]) -> None:
+        """@av_scanners: of its entries, those that ask clamd."""
+        others: list[str] = []
+        for entry in _entries(words):
+            texts = [word.text for word in entry if word.what in (What.SINGLE, What.DOUBLE)]
+            name = texts[0] if texts else "?"
+            if (
+                any(re.match(r"(CONTSCAN|SCAN|INSTREAM|nINSTREAM)\b", text) for text in texts)
+                and "clam" in name.lower()
+            ):
+                self._conf.clamd += [address for text in texts[2:3] if (address := _address(text))]
+            else:
+                others.append(name)
+        self._conf.has_scanners |= words[0].text == "@av_scanners"
+        if others:
+            self._note(words[0].line, f"{words[0].text}: only clamd is asked, not {', '.join(others)}"[:MAX_SHOWN])
+
+
+def _address(text: str) -> str:
+    return f"unix:{text}" if text.startswith("/") else f"inet:{text}" if ":" in text else ""
+
+
+def _entries(words: list[Token]) -> Iterator[list[Token]]:
+    """What stands in the brackets of the first level."""
+    depth, entry = 0, list[Token]()
+    for word in words:
+        if word.what is What.SIGN and word.text in _CLOSE:
+            depth -= 1
+            if depth == 1 and entry:
+                yield entry
+                entry = []
+        if depth > 1:
+            entry.append(word)
+        if word.what is What.SIGN and word.text in _OPEN:
+            depth += 1
+
+
+def _statements(words: Iterator[Token]) -> Iterator[list[Token]]:
+    """The words of each statement, without its semicolon; a block ends with its brace."""
+    statement: list[Token] = []
+    depth = 0
+    for word in words:
+        is_sign = word.what is What.SIGN
+        if is_sign and word.text == ";" and depth == 0:
+            if statement:
+                yield statement
+            statement = []
+            continue
+        statement.append(word)
+        if is_sign and word.text in _OPEN:
+            depth += 1
+        elif is_sign and word.text in _CLOSE:
+            depth = max(0, depth - 1)
+            if depth == 0 and word.text == "}" and statement[0].text in _BLOCKS:
+                yield statement
+                statement = []
+    if statement:
+        yield statement
+
+
+def _shown(words: list[Token]) -> str:
+    text = " ".join(word.text for word in words[:40])
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
+
+
+def follow(value: Value, conf: AmavisdConf) -> Value:
+    """What a reference leads to; undef where it leads nowhere."""
+    for _ in range(10):
+        if not isinstance(value, Ref):
+            return value
+        value = conf.values.get(f"{value.sigil}{value.name}")
+    return None

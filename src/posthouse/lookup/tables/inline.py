@@ -43,5 +43,5 @@ def open_table(name: str, options: Options) -> InlineTable:
             raise BadTable(f"missing attribute name{need}")
         table[key.lower() if options.folds else key] = value.strip()
     if not table:
-        raise BadTable(f"empty table{need}")
+        raise BadTable(f"empty table{need}" if name[1:end] else f"bad syntax{need}")
     return InlineTable(table, options)

@@ -53,6 +53,6 @@ def open_table(name: str, options: Options) -> ServerTable:
     """The server, and the map it is asked about."""
     place, colon, inner = name.rpartition(":")
     if not colon or not inner or not place.startswith(("inet:", "unix:")):
-        raise BadTable(f"{options.spec}: bad syntax; need socketmap:inet:host:port:name or socketmap:unix:path:name")
+        raise BadTable("socketmap requires server:socketmap argument")
     endpoint = parse_endpoint(place)
     return ServerTable(endpoint, SocketmapDialogue(inner, options.spec), options, place.partition(":")[2])

@@ -16,6 +16,7 @@ from posthouse.queue.store import Settlement
 from posthouse.services.delivery import DeliveryRequest, Result
 from posthouse.system.log import DaemonLog
 
+_NO_RESULT = Deferred(Status("4.3.0", 0, "delivery agent gave no result"))
 _ASKING = Trace.REPORT_ONLY | Trace.PROBE
 
 
@@ -48,7 +49,7 @@ class Active:
             elif result.index not in waiting:
                 self.unsaved.add(result.index)
             notify = envelope.recipients[result.index].notify
-            if envelope.trace or (notify and notify & Notify.SUCCESS):
+            if envelope.trace or self.message.warned or (notify and notify & Notify.SUCCESS):
                 self.reported.append(result)
         if is_question:
             self.unsaved.update(waiting)
@@ -112,6 +113,8 @@ class DeliveryLog:
         message, counted = request.message, []
         wanted = {target.index: target.recipient for target in request.targets}
         now = time.time()
+        missing = wanted.keys() - {result.index for result in results}
+        results += tuple(Result(index, _NO_RESULT) for index in sorted(missing))
         for result in results:
             if result.index not in wanted:
                 continue
@@ -129,10 +132,6 @@ class DeliveryLog:
             if not result.unlogged:
                 log.info(says.status(message.queue_id, shown, outcome, times, said))
             counted.append(result)
-        missing = wanted.keys() - {result.index for result in counted}
-        if missing:
-            nothing = Deferred(Status("4.3.0", 0, "delivery agent gave no result"))
-            counted += self.record(request, tuple(Result(index, nothing) for index in sorted(missing)))
         return counted
 
 

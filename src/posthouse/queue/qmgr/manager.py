@@ -15,7 +15,7 @@ from posthouse.queue.qmgr.backoff import Patience
 from posthouse.queue.qmgr.deliveries import UNKNOWN_ERROR, Deliveries
 from posthouse.queue.qmgr.room import Room
 from posthouse.queue.qmgr.rounds import Rounds
-from posthouse.queue.qmgr.routing import Route, Router
+from posthouse.queue.qmgr.routing import FLUSHED, Route, Router
 from posthouse.queue.qmgr.transports import Transports
 from posthouse.queue.store import QueueStore
 from posthouse.services.delivery import Target
@@ -24,7 +24,6 @@ from posthouse.services.house import House
 _PAGE = 200
 _PASSED_OVER = 200  # messages for many recipients that one look at the queue may leave for later
 _REFILL_BELOW = 0.6
-_AT_ONCE = 1.0  # a time long ago
 _SHARE_OF_RUNS = 0.8  # of the active queue; the rest is kept for mail that comes in
 
 
@@ -154,9 +153,9 @@ class QueueManager:
     async def flush(self, queue_ids: Sequence[str] | None = None) -> int:
         """Try these messages (None: all) now; destinations that were dead get another chance. How many there were."""
         if queue_ids is None:
-            count = await self._store.set_all_due(_AT_ONCE)
+            count = await self._store.set_all_due(FLUSHED)
         else:
-            count = await self._store.set_due(queue_ids, _AT_ONCE)
+            count = await self._store.set_due(queue_ids, FLUSHED)
         self.revive()
         return count
 

@@ -14,6 +14,7 @@ from posthouse.services.delivery import Target
 from posthouse.services.resolving import AddressClass, Resolution, Rewriter
 
 _AT_A_TIME = 25  # recipients resolved before others get their turn
+FLUSHED = 1.0  # the due time (Unix, s) of mail that an administrator wants tried now
 DEFERRED_TRANSPORT = Status("4.3.2", 0, "deferred transport")
 _RESOLVER_FAILED = Status("4.3.0", 0, "address resolver failure")
 DISCARDED_NOTICE = Status("2.0.0", 0, "undeliverable postmaster notification discarded")
@@ -42,14 +43,14 @@ class Router:
     async def routes(self, message: QueuedMessage) -> list[Route]:
         """The routes of the recipients that are still open, in the order of transport and next hop."""
         indexes = message.open_recipients
-        envelope = message.envelope
+        envelope, is_flushed = message.envelope, message.due == FLUSHED
         if len(indexes) == 1:
             recipient = envelope.recipients[indexes[0]]
-            return [self._route(await self._resolve(message, recipient), indexes[0], recipient)]
+            return [self._route(await self._resolve(message, recipient), indexes[0], recipient, is_flushed=is_flushed)]
         groups: dict[tuple[str, str, Status | None, Status | None], list[tuple[str, Target]]] = {}
         for count, index in enumerate(indexes, 1):
             recipient = envelope.recipients[index]
-            route = self._route(await self._resolve(message, recipient), index, recipient)
+            route = self._route(await self._resolve(message, recipient), index, recipient, is_flushed=is_flushed)
             key = (route.transport, _grouping(route), route.deferred, route.discarded)
             groups.setdefault(key, []).append((route.nexthop, route.targets[0]))
             if not count % _AT_A_TIME:
@@ -71,7 +72,7 @@ class Router:
             envelope.sender, recipient.address, probe=bool(envelope.trace & Trace.PROBE)
         )
 
-    def _route(self, resolution: Resolution, index: int, recipient: Recipient) -> Route:
+    def _route(self, resolution: Resolution, index: int, recipient: Recipient, *, is_flushed: bool) -> Route:
         if resolution.recipient != recipient.address:
             recipient = replace(
                 recipient, address=resolution.recipient, original=recipient.original or recipient.address
@@ -81,7 +82,7 @@ class Router:
             return Route("", "", targets, deferred=_RESOLVER_FAILED)
         if resolution.error:
             return Route("error", resolution.error, targets)
-        if resolution.transport in self._defer_transports:
+        if resolution.transport in self._defer_transports and not is_flushed:
             return Route("", "", targets, deferred=DEFERRED_TRANSPORT)
         if resolution.address_class is AddressClass.LOCAL and self._is_double_bounce(resolution.recipient):
             return Route("", "", targets, discarded=DISCARDED_NOTICE)
@@ -104,5 +105,7 @@ def _by_domain(target: Target) -> tuple[str, str]:
 def as_verp(message: QueuedMessage, recipient: Recipient) -> QueuedMessage:
     """The message as this recipient alone gets it: with an envelope sender that names the recipient (VERP_README)."""
     envelope = message.envelope
-    sender = verp_sender(envelope.verp, envelope.sender, recipient.address) if envelope.sender else ""
+    sender = (
+        verp_sender(envelope.verp, envelope.sender, recipient.original or recipient.address) if envelope.sender else ""
+    )
     return replace(message, envelope=replace(envelope, sender=sender, verp=""))

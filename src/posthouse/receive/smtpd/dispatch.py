@@ -35,7 +35,7 @@ def split_command(session: Session, line: bytes) -> tuple[str, str]:
         except LookupFailed as failed:
             session.log.warning(f"{failed}: command filter lookup failed")
             text = "NOOP"  # as Postfix: nothing passes unfiltered
-    word, _, arguments = text.lstrip(" \t").replace("\t", " ").partition(" ")
+    word, _, arguments = text.lstrip(" \t\r\v\f").replace("\t", " ").partition(" ")
     return word.upper(), arguments.strip(" ")
 
 

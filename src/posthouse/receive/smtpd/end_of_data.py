@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from posthouse.receive.smtpd.transaction import Transaction
 
 TOO_BIG = refuse(552, "5.3.4", "Error: message file too big")
+LMTP = "LMTP"
 DISK_FULL = refuse(452, "4.3.1", "Error: queue file write error")
 
 Step = Callable[["Session", "Transaction", "ContentSpool"], Awaitable[Reply | None]]
@@ -82,8 +83,12 @@ async def hand_to_cleanup(session: Session, transaction: Transaction, spool: Con
         case Accepted(queue_id) | Discarded(queue_id):
             if isinstance(result, Discarded):
                 _drop_file(body)
+            elif result.statuses:
+                transaction.answers = result.statuses
             session.errors = session.junk = 0
             session.blames = frozenset()
+            if isinstance(result, Accepted) and result.said is not None:
+                return Reply(result.said)
             return ok(f"Ok: {size} bytes queued as {queue_id}" if chunked else f"Ok: queued as {queue_id}")
         case Refused(status):
             session.blamed = "resource" if status.dsn == "4.3.1" else "policy"
@@ -127,9 +132,20 @@ async def end_message(session: Session) -> Reply | None:
         reply = await step(session, transaction, spool)
         if reply is not None:
             break
+    if reply is not None and session.request.protocol_name == LMTP:
+        reply = _answer_each(session, transaction, reply)
+    # Differs from Postfix: after a refusal by restrictions, too. Else the next mail would join this one's recipients.
     session.forget_transaction()
     session.xforward = None
     return reply
+
+
+def _answer_each(session: Session, transaction: Transaction, reply: Reply) -> Reply:
+    """With LMTP every recipient has a reply of its own (RFC 2033, 4.2); the last of them is returned."""
+    replies = [as_reply(_with_code(status)) for status in transaction.answers] or [reply] * len(transaction.recipients)
+    for earlier in replies[:-1]:
+        session.send(earlier)
+    return replies[-1]
 
 
 def _drop_file(body: bytes | FilePart) -> None:
@@ -168,6 +184,8 @@ def _submission(session: Session, transaction: Transaction, header: bytes, body:
         redirect=transaction.redirect,
         extra_bcc=tuple(transaction.extra_bcc),
         milters=milters,
+        mail_class="smtpd",
+        by_recipient=session.request.protocol_name == LMTP,
     )
 
 

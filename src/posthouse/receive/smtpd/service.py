@@ -31,7 +31,7 @@ from posthouse.receive.smtpd.session import Session
 from posthouse.receive.smtpd.tls import open_tls_server
 from posthouse.receive.smtpd.transcript import Transcripts
 from posthouse.receive.smtpd.upstream_proxy import ProxiedSession, open_upstream_proxy
-from posthouse.receive.smtpd.verbs import all_verbs
+from posthouse.receive.smtpd.verbs import smtp_verbs
 from posthouse.receive.smtpd.verbs.xclient import KEYWORD as XCLIENT
 from posthouse.receive.smtpd.verbs.xforward import KEYWORD as XFORWARD
 from posthouse.services.house import House
@@ -62,7 +62,7 @@ class SmtpdService:
     ) -> None:
         self.settings, self.house = settings, house
         self.rules = read_rules(settings, service.name)
-        self.verbs = all_verbs()
+        self.verbs = smtp_verbs()
         self.stand_alone = stand_alone
         self.spool_directory = f"{self.rules.queue_directory}/posthouse/spool"
         self.gate = gate or (OpenGate() if stand_alone else Gate(settings, house))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from posthouse.mail.envelope import Recipient
+from posthouse.mail.status import Status
 from posthouse.policy.verdict import Action, Effect
 from posthouse.protocols.smtp_data import ChunkDecoder
 from posthouse.protocols.smtp_server import MailParameters
@@ -14,7 +15,9 @@ from posthouse.receive.smtpd.proxy_filter import ProxyPassage
 
 @dataclass(slots=True)
 class Transaction:
-    """From MAIL to the end of the message, RSET, or HELO. started is a Unix time (s)."""
+    """From MAIL to the end of the message, RSET, or HELO. started is a Unix time (s). answers are those for each
+    recipient, with LMTP.
+    """
 
     sender: str
     parameters: MailParameters
@@ -33,6 +36,7 @@ class Transaction:
     chunks: ChunkDecoder | None = None  # set by the first BDAT
     spool: ContentSpool | None = None
     passage: ProxyPassage | None = None  # with smtpd_proxy_filter
+    answers: tuple[Status, ...] = ()
 
     def apply(self, actions: tuple[Action, ...]) -> None:
         """Take note of what an access table wants."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 CLASSES = frozenset({"policy", "protocol", "resource", "software", "data"})
 _UNFILTERED = Skip.HEADER_BODY_CHECKS | Skip.MILTERS | Skip.AUTOMATIC_BCC
+LINE_LENGTH = 78
 MOST_LINES = 200  # what a session said before is forgotten
 
 
@@ -57,6 +58,7 @@ class Transcripts:
             arrival=now,
             queue_id=queue_id,
             skip=self._skip,
+            mail_class="notify",
         )
 
 
@@ -65,9 +67,23 @@ def _said(session: Session) -> list[str]:
     for said in session.history:
         if isinstance(said, Reply):
             text = said.wire(session.service.footer(session, said)).decode("utf-8", "replace")
-            rows += [f" Out: {line}\n" for line in text.removesuffix("\r\n").split("\r\n")]
+            for line in text.removesuffix("\r\n").split("\r\n"):
+                rows += _wrapped(f"Out: {line}")
         else:
             line = said.decode("utf-8", "replace")
             shown = line if line.isprintable() else "".join(c if c.isprintable() else "?" for c in line)
-            rows.append(f" In:  {shown}\n")
+            rows += _wrapped(f"In:  {shown}")
     return rows
+
+
+def _wrapped(text: str) -> list[str]:
+    """The text in lines of at most 78 columns behind a blank, those after the first indented by four."""
+    rows: list[str] = []
+    line = ""
+    for word in text.split(" "):
+        if line.strip() and len(line) + 1 + len(word) > LINE_LENGTH:
+            rows.append(f" {line.rstrip()}\n")
+            line = f"    {word}"
+        else:
+            line = f"{line} {word}" if line else word
+    return [*rows, f" {line.rstrip()}\n"]

@@ -1,6 +1,6 @@
 """SMTP's verbs, one file each: verbs/foo.py answers FOO. A file has `async def answer(session, arguments)`, which gives
 the reply (None where it has replied itself), and may set IS_JUNK (counts for smtpd_junk_command_limit) and ENDS_GROUP
-(the client must await the reply before it goes on, RFC 2920).
+(the client must await the reply before it goes on, RFC 2920) and FOR_LMTP (it belongs to RFC 2033).
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ class Verb:
     answer: Callable[[Session, str], Coroutine[Any, Any, Reply | None]]
     is_junk: bool = False
     ends_group: bool = False
+    for_lmtp: bool = False
 
     def without_effect(self) -> Verb:
         """The same word, doing nothing (smtpd_noop_commands)."""
@@ -46,5 +47,12 @@ def all_verbs() -> dict[str, Verb]:
     for found in pkgutil.iter_modules(__path__):
         module = importlib.import_module(f"{__name__}.{found.name}")
         word = found.name.upper()
-        verbs[word] = Verb(word, module.answer, getattr(module, "IS_JUNK", False), getattr(module, "ENDS_GROUP", False))
+        flags = (getattr(module, name, False) for name in ("IS_JUNK", "ENDS_GROUP", "FOR_LMTP"))
+        verbs[word] = Verb(word, module.answer, *flags)
     return verbs
+
+
+@lru_cache(maxsize=1)
+def smtp_verbs() -> dict[str, Verb]:
+    """The verbs of a server that speaks SMTP only."""
+    return {word: verb for word, verb in all_verbs().items() if not verb.for_lmtp}
