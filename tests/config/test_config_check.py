@@ -34,7 +34,7 @@ def findings(text: str, *services: Service) -> list[str]:
          "did you mean myhostname?")),
         ("smtpd_tls_security_level = maybe",
          ("fatal: /etc/postfix/main.cf, line 1: bad value: smtpd_tls_security_level = maybe "
-         "(expected one of: none, may, encrypt)")),
+         "(expected one of: none, may, encrypt, fingerprint, verify, secure)")),
         ("postscreen_greet_action = enforce",
          ("warning: /etc/postfix/main.cf, line 1: postscreen_greet_action has no effect: there is no postscreen service "
          "yet; clients reach the SMTP server directly")),
