@@ -51,6 +51,19 @@ class _Rules:
     keeps_original: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a recipient's mail goes, and with what fields on top."""
+
+    path: str
+    identity: Identity
+    head: bytes
+
+    @property
+    def is_maildir(self) -> bool:
+        return self.path.endswith("/")
+
+
 class VirtualAgent:
     """Delivers to one Maildir or mbox per recipient; the recipients of a message are served together."""
 
@@ -74,19 +87,29 @@ class VirtualAgent:
         )
 
     async def deliver(self, request: DeliveryRequest) -> Report:
-        sender = sender_field(request.message.envelope.sender)
         if len(request.targets) == 1:
-            return Report((await self._result(request, request.targets[0], sender),))
-        return Report(tuple(await asyncio.gather(*(self._result(request, t, sender) for t in request.targets))))
+            return Report((await self._result(request, request.targets[0]),))
+        # A Maildir makes the folders that it is in; an mbox beside it needs them.
+        found = await asyncio.gather(*(self._find_place(request, target) for target in request.targets))
+        pairs = list(zip(request.targets, found, strict=True))
+        results: list[Result] = []
+        for is_now in (_is_no_mbox, _is_mbox):
+            now = [self._finish(request, target, place) for target, place in pairs if is_now(place)]
+            results += await asyncio.gather(*now)
+        return Report(tuple(results))
 
     async def close(self) -> None:
         """Nothing is kept."""
 
-    async def _result(self, request: DeliveryRequest, target: Target, sender: bytes) -> Result:
-        outcome = await self._deliver_one(request, target, sender)
+    async def _result(self, request: DeliveryRequest, target: Target) -> Result:
+        return await self._finish(request, target, await self._find_place(request, target))
+
+    async def _finish(self, request: DeliveryRequest, target: Target, place: _Place | Outcome) -> Result:
+        outcome = await self._deliver_to(request, place) if isinstance(place, _Place) else place
         return Result(target.index, outcome, finished=time.time())
 
-    async def _deliver_one(self, request: DeliveryRequest, target: Target, sender: bytes) -> Outcome:
+    async def _find_place(self, request: DeliveryRequest, target: Target) -> _Place | Outcome:
+        """The mailbox, or what becomes of the mail without one."""
         address = target.recipient.address
         try:
             found = await self._find(self._mailboxes, address)
@@ -99,28 +122,32 @@ class VirtualAgent:
         if identity is None:
             return Deferred(_CONFIGURATION, self._relay)
         path = f"{self._rules.base}/{found}" if self._rules.base else found
-        kind = "maildir" if path.endswith("/") else "mailbox"
+        fields = recipient_fields(target.recipient, address, with_original=self._rules.keeps_original)
+        return _Place(path, identity, sender_field(request.message.envelope.sender) + fields)
+
+    async def _deliver_to(self, request: DeliveryRequest, place: _Place) -> Outcome:
+        kind = "maildir" if place.is_maildir else "mailbox"
         if is_question(request):
             return would_deliver(f"delivers to {kind}", self._relay)
-        fields = recipient_fields(target.recipient, address, with_original=self._rules.keeps_original)
-        status = await self._write(request, path, identity, sender + fields)
+        status = await self._write(request, place)
         if status is not None:
             return failed(status, self._relay)
         return delivered(f"delivered to {kind}", self._relay)
 
-    async def _write(self, request: DeliveryRequest, path: str, identity: Identity, head: bytes) -> Status | None:
+    async def _write(self, request: DeliveryRequest, place: _Place) -> Status | None:
         agent = self._house.privileged
         if agent is None:
             return _NO_AGENT
         rules = self._rules
         content: Content = request.message.content
-        if path.endswith("/"):
-            mail = MailFile(identity, path, head, content, rules.size_limit)
-            return await agent.write_maildir(mail)
+        if place.is_maildir:
+            return await agent.write_maildir(
+                MailFile(place.identity, place.path, place.head, content, rules.size_limit)
+            )
         mail = MailFile(
-            identity,
-            path,
-            from_line(request.message.envelope.sender, time.time()) + head,
+            place.identity,
+            place.path,
+            from_line(request.message.envelope.sender, time.time()) + place.head,
             content,
             rules.size_limit,
             rules.locks,
@@ -133,7 +160,7 @@ class VirtualAgent:
         status = await agent.append_mbox(mail)
         if status is None:
             return None
-        return replace(status, text=f"delivery failed to mailbox {path}: {status.text}")
+        return replace(status, text=f"delivery failed to mailbox {place.path}: {status.text}")
 
     async def _find(self, maps: Maps, address: str) -> str | None:
         found = await find_keys(maps, mailbox_keys(fold_address(address), self._rules.delimiters))
@@ -160,6 +187,14 @@ class VirtualAgent:
             self._log.warning(maillog.bad_identity(address, what, text, parameter))
             return None
         return number
+
+
+def _is_mbox(place: _Place | Outcome) -> bool:
+    return isinstance(place, _Place) and not place.is_maildir
+
+
+def _is_no_mbox(place: _Place | Outcome) -> bool:
+    return not _is_mbox(place)
 
 
 def build(service: Service, settings: Settings, house: House) -> VirtualAgent:

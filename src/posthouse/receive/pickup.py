@@ -270,7 +270,8 @@ class Pickup:
         now, status = time.time(), replace(status, text=status.text.removeprefix("Error: "))
         sender = submission.envelope.sender if answer.sender is None else answer.sender
         # What was refused goes out with its header only.
-        envelope: Envelope = replace(submission.envelope, sender=sender, ret="HDRS")
+        recipients = tuple(replace(one, original=one.original or one.address) for one in submission.envelope.recipients)
+        envelope: Envelope = replace(submission.envelope, sender=sender, recipients=recipients, ret="HDRS")
         content = replace(submission.content, header=answer.header or submission.content.header)
         message = QueuedMessage(submission.queue_id, submission.arrival, envelope, content, content.size)
         results = [Result(index, Bounced(status), finished=now) for index in range(len(envelope.recipients))]
