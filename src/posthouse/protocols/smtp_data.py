@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from enum import Enum
 
-_STANDARD_END = b"\r\n.\r\n"
+_DOT = b"\r\n."
+_STANDARD_END = _DOT + b"\r\n"
 _LENIENT_END = re.compile(rb"\n\.\r*\n")
 _IRREGULAR_END = re.compile(rb"\r+\n")
 _FIELDS = re.compile(rb"(?>(?>[!-9;-~]+[ \t]*:[^\n]*\n(?>[ \t][^\n]*\n)*)*)")
@@ -26,19 +27,28 @@ class BareNewline(Enum):
 
 def undo_line_ends(data: bytes) -> bytes:
     """CR LF (and CR CR LF) as LF."""
-    if b"\r\r" in data:
-        return _IRREGULAR_END.sub(b"\n", data)
-    return data.replace(b"\r\n", b"\n")
+    return _undo_irregular_ends(data, data.replace(b"\r\n", b"\n"))
+
+
+def _undo_irregular_ends(data: bytes, content: bytes) -> bytes:
+    """content is data with CR LF as LF."""
+    return _IRREGULAR_END.sub(b"\n", data) if b"\r" in content and b"\r\r" in data else content
+
+
+def count_lines(content: bytes) -> int:
+    """How many LF there are. bytes.count takes four times as long."""
+    return len(content.replace(b"\n", b"\r\n")) - len(content)
 
 
 class DataDecoder:
     """Takes the bytes after 354 and gives content with LF line ends.
 
     After feed() finished says whether the end was seen; rest is then what came behind it. bare_newline tells that a
-    line ended in LF alone (not looked for with ALLOW). A bounded tail is held back until more arrives.
+    line ended in LF alone (not looked for with ALLOW); lines counts the line ends given out. A bounded tail is held
+    back until more arrives.
     """
 
-    __slots__ = ("_begun", "_mode", "_tail", "bare_newline", "finished", "rest")
+    __slots__ = ("_begun", "_mode", "_tail", "bare_newline", "finished", "lines", "rest")
 
     def __init__(self, mode: BareNewline = BareNewline.NORMALIZE) -> None:
         self._mode = mode
@@ -46,21 +56,23 @@ class DataDecoder:
         self._begun = False
         self.bare_newline = False
         self.finished = False
+        self.lines = 0
         self.rest = b""
 
     def feed(self, data: bytes) -> bytes:
         """Content that is complete so far, decoded; may be empty."""
         data = self._tail + data if self._tail else data
-        end, after = self._find_end(data)
+        end, after, may_have_dots = self._find_end(data)
         if end < 0:
             keep = _held_back(data)
             data, self._tail = data[: len(data) - keep], data[len(data) - keep :]
         else:
             self.finished, self.rest, self._tail = True, data[after:], b""
             data = data[:end]
-        content = self._decode(data)
+        content = self._decode(data, may_have_dots=may_have_dots)
         if content and not self._begun:
             self._begun = True
+            self.lines -= 1
             return content[1:]  # less the line end put before it
         return content
 
@@ -69,19 +81,30 @@ class DataDecoder:
         """Bytes that wait for more, not yet given out."""
         return len(self._tail) if self._begun else max(0, len(self._tail) - 2)
 
-    def _find_end(self, data: bytes) -> tuple[int, int]:
-        """(where the content ends, where the rest begins); the content's last line end is included."""
+    def _find_end(self, data: bytes) -> tuple[int, int, bool]:
+        """(where the content ends, where the rest begins, whether a line ended by CR LF is followed by a dot before).
+
+        The content's last line end is included.
+        """
         if self._mode is BareNewline.ALLOW:
             found = _LENIENT_END.search(data)
-            return (found.start() + 1, found.end()) if found else (-1, -1)
-        end = data.find(_STANDARD_END)
-        return (end + 2, end + 5) if end >= 0 else (-1, -1)
+            return (found.start() + 1, found.end(), True) if found else (-1, -1, True)
+        dot = data.find(_DOT)
+        if dot < 0:
+            return -1, -1, False
+        end = data.find(_STANDARD_END, dot)
+        return (end + 2, end + 5, dot != end) if end >= 0 else (-1, -1, True)
 
-    def _decode(self, data: bytes) -> bytes:
-        if self._mode is not BareNewline.ALLOW and not self.bare_newline:
-            self.bare_newline = data.count(b"\n") != data.count(b"\r\n")
-        data = undo_line_ends(data)
-        return data.replace(b"\n.", b"\n") if b"\n." in data else data
+    def _decode(self, data: bytes, *, may_have_dots: bool) -> bytes:
+        content = data.replace(b"\r\n", b"\n")
+        ends = len(data) - len(content)
+        content = _undo_irregular_ends(data, content)
+        lines = count_lines(content)
+        self.lines += lines
+        if lines != ends:
+            may_have_dots = True
+            self.bare_newline = self.bare_newline or self._mode is not BareNewline.ALLOW
+        return content.replace(b"\n.", b"\n") if may_have_dots else content
 
 
 def _held_back(data: bytes) -> int:

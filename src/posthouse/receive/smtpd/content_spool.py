@@ -6,7 +6,7 @@ import os
 from typing import BinaryIO
 
 from posthouse.mail.content import FilePart
-from posthouse.protocols.smtp_data import end_of_header, mark_from_lines, split_content
+from posthouse.protocols.smtp_data import count_lines, end_of_header, mark_from_lines, split_content
 
 SPOOL_ABOVE = 1_000_000  # bytes kept in memory
 
@@ -36,10 +36,10 @@ class ContentSpool:
         """Bytes so far with CR LF line ends."""
         return self.size + self.lines
 
-    def add(self, data: bytes) -> None:
-        """Keep more content."""
+    def add(self, data: bytes, lines: int | None = None) -> None:
+        """Keep more content; lines is the number of its line ends where that is known."""
         self.size += len(data)
-        self.lines += data.count(b"\n")
+        self.lines += count_lines(data) if lines is None else lines
         if self.too_big or self.failed:
             return
         if self._limit and self.size > self._limit:

@@ -57,8 +57,9 @@ class DataContent:
         return False
 
     def feed(self, data: bytes) -> bytes | None:
-        self.spool.add(self._decoder.feed(data))
-        return self._decoder.rest if self._decoder.finished else None
+        decoder, before = self._decoder, self._decoder.lines
+        self.spool.add(decoder.feed(data), decoder.lines - before)
+        return decoder.rest if decoder.finished else None
 
     def finish(self, session: Session) -> Coroutine[Any, Any, Reply | None]:
         return self._then(session, self._decoder)
