@@ -8,8 +8,7 @@ from __future__ import annotations
 import re
 from enum import Enum
 
-_DOT = b"\r\n."
-_STANDARD_END = _DOT + b"\r\n"
+_STANDARD_END = b"\r\n.\r\n"
 _LENIENT_END = re.compile(rb"\n\.\r*\n")
 _IRREGULAR_END = re.compile(rb"\r+\n")
 _FIELDS = re.compile(rb"(?>(?>[!-9;-~]+[ \t]*:[^\n]*\n(?>[ \t][^\n]*\n)*)*)")
@@ -31,7 +30,7 @@ def undo_line_ends(data: bytes) -> bytes:
 
 
 def _undo_irregular_ends(data: bytes, content: bytes) -> bytes:
-    """content is data with CR LF as LF."""
+    """The content of data, given with CR LF as LF; CR CR LF is looked for."""
     return _IRREGULAR_END.sub(b"\n", data) if b"\r" in content and b"\r\r" in data else content
 
 
@@ -62,14 +61,17 @@ class DataDecoder:
     def feed(self, data: bytes) -> bytes:
         """Content that is complete so far, decoded; may be empty."""
         data = self._tail + data if self._tail else data
-        end, after, may_have_dots = self._find_end(data)
+        dot = data.find(b"\n.")
+        end, after = (-1, -1) if dot < 0 else self._find_end(data, dot)
         if end < 0:
             keep = _held_back(data)
             data, self._tail = data[: len(data) - keep], data[len(data) - keep :]
         else:
             self.finished, self.rest, self._tail = True, data[after:], b""
             data = data[:end]
-        content = self._decode(data, may_have_dots=may_have_dots)
+        content = self._decode(data)
+        if 0 <= dot < len(data) - 1:  # not only the dot at the end
+            content = content.replace(b"\n.", b"\n")
         if content and not self._begun:
             self._begun = True
             self.lines -= 1
@@ -81,30 +83,26 @@ class DataDecoder:
         """Bytes that wait for more, not yet given out."""
         return len(self._tail) if self._begun else max(0, len(self._tail) - 2)
 
-    def _find_end(self, data: bytes) -> tuple[int, int, bool]:
-        """(where the content ends, where the rest begins, whether a line ended by CR LF is followed by a dot before).
+    def _find_end(self, data: bytes, dot: int) -> tuple[int, int]:
+        """(where the content ends, where the rest begins); the content's last line end is included.
 
-        The content's last line end is included.
+        dot: where the first line begins with one.
         """
         if self._mode is BareNewline.ALLOW:
-            found = _LENIENT_END.search(data)
-            return (found.start() + 1, found.end(), True) if found else (-1, -1, True)
-        dot = data.find(_DOT)
-        if dot < 0:
-            return -1, -1, False
-        end = data.find(_STANDARD_END, dot)
-        return (end + 2, end + 5, dot != end) if end >= 0 else (-1, -1, True)
+            found = _LENIENT_END.search(data, dot)
+            return (found.start() + 1, found.end()) if found else (-1, -1)
+        end = data.find(_STANDARD_END, max(0, dot - 1))
+        return (end + 2, end + 5) if end >= 0 else (-1, -1)
 
-    def _decode(self, data: bytes, *, may_have_dots: bool) -> bytes:
+    def _decode(self, data: bytes) -> bytes:
         content = data.replace(b"\r\n", b"\n")
         ends = len(data) - len(content)
         content = _undo_irregular_ends(data, content)
         lines = count_lines(content)
         self.lines += lines
-        if lines != ends:
-            may_have_dots = True
-            self.bare_newline = self.bare_newline or self._mode is not BareNewline.ALLOW
-        return content.replace(b"\n.", b"\n") if may_have_dots else content
+        if lines != ends and self._mode is not BareNewline.ALLOW:
+            self.bare_newline = True
+        return content
 
 
 def _held_back(data: bytes) -> int:
