@@ -19,9 +19,21 @@ if TYPE_CHECKING:
     from posthouse.receive.smtpd.session import Session
 
 
+_HIDES_ANOTHER = frozenset("@!%")
+
+
 def refuse_option(address: str, rules: Rules) -> None:
     """An address that commands could take for an option is bad (allow_min_user). Raises BadAddress."""
     if address.startswith("-") and not rules.allow_min_user:
+        raise BadAddress(address)
+
+
+async def refuse_unresolvable(address: str, session: Session) -> None:
+    """An address of ours whose local part hides one that is none (kit@@example.com) is bad. Raises BadAddress."""
+    rewriter = session.service.house.rewriter
+    if rewriter is None or not _HIDES_ANOTHER.intersection(address.rpartition("@")[0]):
+        return
+    if (await rewriter.resolve(session.request.sender or "", address)).error:
         raise BadAddress(address)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from posthouse.maillog import smtpd as lines
 from posthouse.protocols.smtp_address import BadAddress, extract_address, is_closed
 from posthouse.protocols.smtp_server import CommandSyntax, Reply, address_words, mail_parameters, ok, refuse
-from posthouse.receive.smtpd.checks import obey, refuse_logged, refuse_open_bracket, refuse_option
+from posthouse.receive.smtpd.checks import obey, refuse_logged, refuse_open_bracket, refuse_option, refuse_unresolvable
 from posthouse.receive.smtpd.proxy_filter import note_sender
 from posthouse.receive.smtpd.transaction import Transaction
 
@@ -39,6 +39,7 @@ async def answer(session: Session, arguments: str) -> Reply:
         refuse_open_bracket(words[0])
         sender = extract_address(words[0], strict=rules.strict_envelopes, utf8=_wants_utf8(words, session))
         refuse_option(sender, rules)
+        await refuse_unresolvable(sender, session)
         parameters = mail_parameters(
             words[1:],
             dsn="dsn" not in offered,

@@ -8,7 +8,7 @@ from posthouse.mail.envelope import Recipient
 from posthouse.maillog import smtpd as lines
 from posthouse.protocols.smtp_address import BadAddress, extract_address, is_closed
 from posthouse.protocols.smtp_server import CommandSyntax, Reply, address_words, ok, rcpt_parameters, refuse
-from posthouse.receive.smtpd.checks import obey, refuse_open_bracket, refuse_option
+from posthouse.receive.smtpd.checks import obey, refuse_open_bracket, refuse_option, refuse_unresolvable
 from posthouse.receive.smtpd.proxy_filter import pass_recipient
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ async def answer(session: Session, arguments: str) -> Reply | None:
             words[0], strict=service.rules.strict_envelopes, utf8=transaction.parameters.smtputf8, null=False
         )
         refuse_option(address, service.rules)
+        await refuse_unresolvable(address, session)
         parameters = rcpt_parameters(words[1:], dsn="dsn" not in session.keyword_limits)
     except BadAddress:
         if is_closed(words[0]):

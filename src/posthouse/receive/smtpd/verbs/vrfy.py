@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from posthouse.maillog import smtpd as lines
 from posthouse.protocols.smtp_address import BadAddress, extract_address
 from posthouse.protocols.smtp_server import Reply, ok, refuse, split_words
-from posthouse.receive.smtpd.checks import obey, refuse_option
+from posthouse.receive.smtpd.checks import obey, refuse_option, refuse_unresolvable
 
 if TYPE_CHECKING:
     from posthouse.receive.smtpd.session import Session
@@ -32,6 +32,7 @@ async def answer(session: Session, arguments: str) -> Reply:
     try:
         address = extract_address(text, utf8=utf8, null=False)
         refuse_option(address, rules)
+        await refuse_unresolvable(address, session)
     except BadAddress:
         session.log.warning(lines.bad_address(session.client, "VRFY", text))
         return _BAD_ADDRESS
